@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import ctypes
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from citestream.retrieval import minilm
+from citestream.retrieval.embedder import Embedder
+from citestream.retrieval.minilm import MiniLM
+from tests.unit import installed_minilm
+
+# What another implementation (origin in the file) makes of the same texts with the weights before they are rounded.
+REFERENCE = json.loads(Path(__file__).with_name("minilm_vectors.json").read_text("utf-8"))
+TEXTS = [case["text"] for case in REFERENCE["cases"]]
+
+
+@pytest.fixture(scope="module")
+def embedder() -> MiniLM:
+    return MiniLM(installed_minilm.required())
+
+
+@pytest.mark.parametrize("case", REFERENCE["cases"], ids=lambda case: case["text"][:20])
+def test_rounded_weights_give_the_vectors_of_the_whole_ones(embedder: MiniLM, case: dict[str, object]) -> None:
+    assert embedder.embed([str(case["text"])])[0] @ np.array(case["vector"], np.float32) > 0.999
+
+
+def test_is_an_embedder(embedder: MiniLM) -> None:
+    narrow: Embedder = embedder
+    vectors = narrow.embed(TEXTS)
+    assert narrow.id == "all-MiniLM-L6-v2@1110a243/int8"
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (len(TEXTS), narrow.dimensions) == (len(TEXTS), 384)
+
+
+def test_vectors_have_length_one(embedder: MiniLM) -> None:
+    lengths = np.linalg.norm(embedder.embed([*TEXTS, "", " \n", "\ud800"]), axis=1)
+    np.testing.assert_allclose(lengths, 1, atol=1e-6)
+
+
+def test_a_text_has_the_same_vector_alone_and_in_company(embedder: MiniLM) -> None:
+    alone = np.concatenate([embedder.embed([text]) for text in TEXTS])
+    np.testing.assert_allclose(embedder.embed(TEXTS), alone, atol=1e-6)
+
+
+def test_no_texts_give_no_vectors(embedder: MiniLM) -> None:
+    assert embedder.embed([]).shape == (0, 384)
+
+
+def test_what_is_beyond_256_tokens_has_no_part(embedder: MiniLM) -> None:
+    cut, longer, shorter = embedder.embed(["leave " * 254, "leave " * 254 + "zebra " * 100_000, "leave " * 253])
+    np.testing.assert_allclose(longer, cut, atol=1e-6)
+    assert np.abs(shorter - cut).max() > 1e-5
+
+
+def test_threads_do_not_disturb_each_other(embedder: MiniLM) -> None:
+    texts = TEXTS * 4
+    expected = embedder.embed(texts)
+    with ThreadPoolExecutor(8) as pool:
+        vectors = list(pool.map(lambda text: embedder.embed([text])[0], texts))
+    np.testing.assert_allclose(vectors, expected, atol=1e-6)
+
+
+def test_without_openblas_the_vectors_are_the_same(embedder: MiniLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda path: object())
+    other = MiniLM(installed_minilm.required())
+    np.testing.assert_allclose(other.embed(TEXTS), embedder.embed(TEXTS), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("question", "paraphrase", "unrelated"),
+    [
+        ("How do I reset my password?", "Steps to recover a forgotten login", "The cafeteria opens at noon"),
+        ("Who pays for the train?", "Travel expenses are reimbursed", "Backups are encrypted at rest"),
+        ("The server crashed.", "The machine went down unexpectedly.", "Our holiday policy changed."),
+    ],
+)
+def test_a_paraphrase_is_nearer_than_another_matter(
+    embedder: MiniLM, question: str, paraphrase: str, unrelated: str
+) -> None:
+    asked, near, far = embedder.embed([question, paraphrase, unrelated])
+    assert asked @ near > asked @ far + 0.1
+
+
+def test_load_gives_the_installed_embedder(embedder: MiniLM) -> None:
+    loaded = minilm.load()
+    assert loaded is not None
+    np.testing.assert_array_equal(loaded.embed(TEXTS[:1]), embedder.embed(TEXTS[:1]))
+
+
+def test_load_gives_none_without_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    assert minilm.load() is None
+
+
+def test_load_gives_none_without_the_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(sys, "path", [])
+    assert minilm.load() is None
