@@ -17,6 +17,7 @@ from bs4 import BeautifulSoup
 from docx.table import Table
 from markdown_it import MarkdownIt
 from pypdf import PdfReader
+
 from tests.tools.make_samples import SAMPLES, Block, backup_policy, blocks, security_handbook
 
 DOCUMENTS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from citestream.model import FailureCode, FinishReason, Passage, Usage
@@ -17,7 +17,7 @@ class Ending:
     """Why and at what price the answer ended; the last thing an answerer yields."""
 
     finish_reason: FinishReason = "stop"
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
 
 
 class AnswerError(Exception):

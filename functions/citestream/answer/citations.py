@@ -1,0 +1,101 @@
+"""What each marker stands for: the span of its passage that best supports the sentences that cite it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from citestream.answer.markers import Mark, Markers
+from citestream.answer.overlap import Weights, stems
+from citestream.model import Citation, Passage
+from citestream.sentences import sentences
+
+# An excerpt has at most so many sentences, and so many code points.
+_MOST_SENTENCES = 3
+_MOST_CHARACTERS = 700
+# A longer excerpt must support so much more for each sentence it adds.
+_PRICE_OF_A_SENTENCE = 0.08
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A sentence of the answer without its markers, and the numbers of the markers that stand in or right behind it."""
+
+    text: str
+    numbers: tuple[int, ...]
+
+
+def claims(answer: str, marks: Sequence[Mark]) -> list[Claim]:
+    """The answer's sentences, in order, each with what it cites."""
+    plain, places = _without_marks(answer, marks)
+    spans = sentences(plain)
+    cited: list[list[int]] = [[] for _ in spans]
+    for place, mark in zip(places, marks, strict=True):
+        # A marker belongs to the sentence it follows, on whichever side of the full stop it stands.
+        index = max((i for i, (start, _) in enumerate(spans) if start < place), default=0)
+        if spans:
+            cited[index].append(mark.number)
+    return [Claim(plain[start:end], tuple(numbers)) for (start, end), numbers in zip(spans, cited, strict=True)]
+
+
+def cite(answer: str, markers: Markers, passages: Sequence[Passage]) -> list[Citation]:
+    """One citation for each number of the answer, ascending."""
+    found = claims(answer, markers.marks)
+    weights = Weights(stems(passage.text) for passage in passages)
+    citations = []
+    for number, source in enumerate(markers.sources, start=1):
+        wanted = [stems(claim.text) for claim in found if number in claim.numbers]
+        citations.append(_citation(number, passages[source - 1], wanted, weights))
+    return citations
+
+
+def _citation(number: int, passage: Passage, wanted: list[list[str]], weights: Weights) -> Citation:
+    terms = [term for each in wanted for term in each]
+    start, end = best_span(passage.text, terms, weights)
+    excerpt = passage.text[start:end]
+    there = stems(excerpt)
+    supports = [weights.recall(each, there) for each in wanted if each]
+    return Citation(
+        number=number,
+        document_id=passage.document_id,
+        document_name=passage.document_name,
+        kb_id=passage.kb_id,
+        excerpt=excerpt,
+        char_start=passage.char_start + start,
+        char_end=passage.char_start + end,
+        page=passage.page,
+        section=passage.section,
+        score=passage.score,
+        support=round(sum(supports) / len(supports), 4) if supports else 0.0,
+    )
+
+
+def best_span(text: str, wanted: Sequence[str], weights: Weights) -> tuple[int, int]:
+    """The one to three sentences in a row of ``text`` that hold most of the wanted terms, the fewest that do."""
+    spans = [_cut(span) for span in sentences(text)]
+    best, best_gain = _cut((0, len(text))), -1.0
+    for first in range(len(spans)):
+        for last in range(first, min(first + _MOST_SENTENCES, len(spans))):
+            start, end = spans[first][0], spans[last][1]
+            if end - start > _MOST_CHARACTERS:
+                break
+            gain = weights.recall(wanted, stems(text[start:end])) - _PRICE_OF_A_SENTENCE * (last - first)
+            if gain > best_gain:
+                best, best_gain = (start, end), gain
+    return best
+
+
+def _cut(span: tuple[int, int]) -> tuple[int, int]:
+    return span[0], min(span[1], span[0] + _MOST_CHARACTERS)
+
+
+def _without_marks(answer: str, marks: Sequence[Mark]) -> tuple[str, list[int]]:
+    """The answer with its markers cut out, and where in it each stood."""
+    parts, places, at, length = [], [], 0, 0
+    for mark in marks:
+        parts.append(answer[at : mark.offset])
+        length += mark.offset - at
+        places.append(length)
+        at = mark.offset + len(f"[{mark.number}]")
+    parts.append(answer[at:])
+    return "".join(parts), places

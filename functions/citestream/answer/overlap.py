@@ -1,0 +1,48 @@
+"""How much of one text stands in another: recall of its terms, rare ones weighing more.
+
+Named what it is: it matches words, it does not understand them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from citestream.retrieval.words import STOP_WORDS, segment
+
+_WORD = re.compile(r"\w+")
+_SUFFIX = re.compile(r"(?:ies|ied|ing|ations?|ions?|ed|es|s|ly|er|y|e)$")
+
+
+def stems(text: str) -> list[str]:
+    """The text's terms in order, lower-cased, common English endings off; stop words out, numbers kept whole."""
+    return [_stem(word) for word in _WORD.findall(segment(text).lower()) if word not in STOP_WORDS]
+
+
+def _stem(word: str) -> str:
+    if len(word) < 4 or not word.isalpha():
+        return word
+    cut = _SUFFIX.sub("", word)
+    return cut if len(cut) >= 3 else word
+
+
+class Weights:
+    """Inverse document frequencies over the texts at hand; a term that is in none of them weighs most."""
+
+    def __init__(self, texts: Iterable[Iterable[str]]) -> None:
+        sets = [set(text) for text in texts]
+        self._count = len(sets)
+        self._frequency = Counter(term for terms in sets for term in terms)
+
+    def __getitem__(self, term: str) -> float:
+        return math.log(1 + (self._count + 1) / (self._frequency[term] + 0.5))
+
+    def recall(self, wanted: Iterable[str], found: Iterable[str]) -> float:
+        """The share, 0 to 1, of the wanted terms' weight that stands in ``found``; 0 where nothing is wanted."""
+        terms = set(wanted)
+        there = terms & set(found)
+        # Summed in a fixed order: the last bit of a score must not hang on how a set is laid out.
+        total = sum(self[term] for term in sorted(terms))
+        return sum(self[term] for term in sorted(there)) / total if total else 0.0

@@ -1,0 +1,94 @@
+"""From a question to a stream's events: retrieve, answer, markers, citations, confidence. One way for all answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from citestream.answer.answerer import NO_ANSWER, Answerer, Ending
+from citestream.answer.citations import cite, claims
+from citestream.answer.confidence import components, score
+from citestream.answer.markers import Markers
+from citestream.model import Citation, Done, Event, Passage, Results, Timing, Token
+from citestream.retrieval.index import Index
+
+DEFAULT_TOP_K = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, of which knowledge bases, for how many passages; ``results`` when the reader wants these too."""
+
+    text: str
+    kb_ids: tuple[str, ...]
+    top_k: int = DEFAULT_TOP_K
+    results: bool = False
+
+
+class Pipeline:
+    """Answers questions from an index through an answerer."""
+
+    def __init__(self, index: Index, answerer: Answerer) -> None:
+        self._index = index
+        self._answerer = answerer
+
+    async def events(self, question: Question, stream_id: str) -> AsyncGenerator[Event]:
+        """The answer's events, ``Done`` last. Raises AnswerError and StoreUnavailable."""
+        started = time.perf_counter()
+        passages = await self._index.search(question.text, question.kb_ids, question.top_k)
+        retrieval = _milliseconds(started)
+        if question.results:
+            yield Results(tuple(passages))
+        markers, text, first_token, ending = Markers(len(passages)), [], 0, Ending("no_answer")
+        async with aclosing(self._pieces(question.text, passages)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Ending):
+                    ending = piece
+                elif out := markers.feed(piece):
+                    first_token = first_token or _milliseconds(started)
+                    text.append(out)
+                    yield Token(out)
+        if out := markers.close():
+            text.append(out)
+            yield Token(out)
+        answer = "".join(text)
+        citations = [await self._verified(citation) for citation in cite(answer, markers, passages)]
+        for citation in citations:
+            yield citation
+        found = claims(answer, markers.marks)
+        parts = components(question.text, found, citations, passages, markers.invalid)
+        yield Done(
+            confidence_score=score(parts, citations, ending.finish_reason, passages),
+            finish_reason=ending.finish_reason,
+            stream_id=stream_id,
+            components=parts.as_dict(),
+            usage=ending.usage,
+            timing_ms=Timing(retrieval, first_token, _milliseconds(started)),
+        )
+
+    async def _pieces(self, question: str, passages: Sequence[Passage]) -> AsyncGenerator[str | Ending]:
+        if not passages:
+            yield NO_ANSWER
+            yield Ending("no_answer")
+            return
+        async with aclosing(self._answerer.answer(question, passages)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _verified(self, citation: Citation) -> Citation:
+        """The citation as it is, where its excerpt stands in the document now; else moved to where it stands, or
+        marked as unsupported: the document has been replaced since the passage was found."""
+        document = await self._index.document(citation.document_id)
+        text = document.text if document else ""
+        if text[citation.char_start : citation.char_end] == citation.excerpt:
+            return citation
+        start = text.find(citation.excerpt)
+        if start < 0:
+            return replace(citation, support=0.0)
+        return replace(citation, char_start=start, char_end=start + len(citation.excerpt))
+
+
+def _milliseconds(since: float) -> int:
+    return round((time.perf_counter() - since) * 1000)

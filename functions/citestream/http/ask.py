@@ -1,0 +1,83 @@
+"""What a client asks: the search request's fields, from a JSON body or from a query string, checked alike."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import pydantic_core
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+
+from citestream.http.problems import InvalidFields, Problem
+
+BODY_LIMIT = 64 * 1024
+#: Query parameters that carry the cursor and are no fields of the request.
+CURSOR_PARAMETERS = ("last_event_id", "lastEventId")
+
+
+class Ask(BaseModel):
+    """A search request. ``kb_ids`` None stands for every knowledge base that the caller may read."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    query: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+    kb_ids: Annotated[list[str], Field(min_length=1)] | None = None
+    top_k: Annotated[int, Field(ge=1, le=20)] | None = None
+    include: list[Literal["results"]] | None = None
+
+
+async def ask_from_body(request: Request) -> Ask:
+    """Raises Problem 413, 415, 400 or 422, whichever comes first."""
+    body = await _read(request)
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise Problem(415, "The body must be application/json.", headers={"Accept-Post": "application/json"})
+    try:
+        fields = pydantic_core.from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise Problem(400, f"The body is not JSON: {error}.") from error
+    return _check(fields)
+
+
+def ask_from_query(parameters: QueryParams) -> Ask:
+    """Raises Problem 422."""
+    fields: dict[str, Any] = {}
+    for name in parameters:
+        values = parameters.getlist(name)
+        if name in CURSOR_PARAMETERS:
+            continue
+        if name in ("kb_ids", "include"):
+            fields[name] = [each for value in values for each in value.split(",") if value]
+        elif len(values) > 1:
+            raise InvalidFields([(name, "is given more than once")])
+        else:
+            fields[name] = values[0]
+    if (top_k := fields.get("top_k", "")).isascii() and top_k.isdigit() and len(top_k) < 10:
+        fields["top_k"] = int(top_k)
+    return _check(fields)
+
+
+async def _read(request: Request) -> bytes:
+    too_large = Problem(413, f"The body is over {BODY_LIMIT} bytes.", headers={"Connection": "close"})
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > BODY_LIMIT:
+        raise too_large
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise too_large
+    return bytes(body)
+
+
+def _check(fields: Any) -> Ask:
+    try:
+        return Ask.model_validate(fields)
+    except ValidationError as error:
+        raise InvalidFields([_field_error(each) for each in error.errors(include_url=False)]) from None
+
+
+def _field_error(error: Any) -> tuple[str, str]:
+    field = ".".join(str(part) for part in error["loc"]) or "body"
+    return field, error["msg"].removeprefix("Value error, ")

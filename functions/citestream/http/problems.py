@@ -1,0 +1,88 @@
+"""Errors as clients see them: ``application/problem+json`` (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from citestream.errors import StoreUnavailable
+from citestream.model import FailureCode
+
+_LOG = logging.getLogger("citestream.http")
+
+#: The status of an answer that failed, where it was asked for as JSON.
+FAILURE_STATUS: dict[FailureCode, int] = {
+    "upstream_error": 502,
+    "timeout": 504,
+    "producer_lost": 503,
+    "cancelled": 409,
+    "internal_error": 500,
+}
+
+
+class Problem(Exception):
+    """A request that is refused. ``extra`` members stand beside the standard ones."""
+
+    def __init__(self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.extra = extra
+
+
+class Unauthorized(Problem):
+    """No valid token (RFC 6750)."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(401, detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+class InvalidFields(Problem):
+    """Fields that break a rule: ``(field, message)`` each."""
+
+    def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
+        listed = [{"field": field, "message": message} for field, message in errors]
+        super().__init__(422, "; ".join(f"{field}: {message}" for field, message in errors), errors=listed)
+
+
+def problem_response(problem: Problem) -> Response:
+    title = HTTPStatus(problem.status).phrase
+    body = {"type": "about:blank", "title": title, "status": problem.status, "detail": problem.detail}
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"} | problem.headers
+    return JSONResponse(body | problem.extra, problem.status, headers, media_type="application/problem+json")
+
+
+async def on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return problem_response(error)
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """What the router itself refuses: no such route, no such method."""
+    assert isinstance(error, HTTPException)
+    return problem_response(Problem(error.status_code, error.detail, headers=error.headers))
+
+
+async def on_store_unavailable(request: Request, error: Exception) -> Response:
+    _LOG.error("%s %s: %s", request.method, request.url.path, error)
+    return problem_response(Problem(503, "The store does not answer; try again.", headers={"Retry-After": "1"}))
+
+
+async def on_error(request: Request, error: Exception) -> Response:
+    """Anything unforeseen. Starlette logs it with its stack trace; the client gets none."""
+    return problem_response(Problem(500, "Something went wrong on our side."))
+
+
+EXCEPTION_HANDLERS: dict[Any, Any] = {
+    Problem: on_problem,
+    HTTPException: on_http_exception,
+    StoreUnavailable: on_store_unavailable,
+    Exception: on_error,
+}

@@ -1,0 +1,103 @@
+"""The search endpoint: everything that can be refused is refused before a byte leaves, then one production runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from citestream.answer.pipeline import DEFAULT_TOP_K, Pipeline, Question
+from citestream.http.ask import Ask, ask_from_body, ask_from_query
+from citestream.http.callers import Caller, Callers
+from citestream.http.negotiation import wants_stream
+from citestream.http.problems import FAILURE_STATUS, Problem, problem_response
+from citestream.http.streams import StreamEndpoint, cursor_of, stream_path
+from citestream.retrieval.index import Index
+from citestream.sse.response import HEADERS as STREAM_HEADERS
+from citestream.streams.entry import Entry
+from citestream.streams.hub import Hub
+
+_JSON_HEADERS = {"Vary": "Accept", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+class SearchEndpoint:
+    """``/api/v1/search``, by POST and by GET."""
+
+    def __init__(self, callers: Callers, index: Index, pipeline: Pipeline, hub: Hub, streams: StreamEndpoint) -> None:
+        self._callers = callers
+        self._index = index
+        self._pipeline = pipeline
+        self._hub = hub
+        self._streams = streams
+
+    async def search(self, request: Request) -> Response:
+        caller = await self._callers.identify(request.headers)
+        streaming = wants_stream(request.headers)
+        ask = await ask_from_body(request) if request.method == "POST" else ask_from_query(request.query_params)
+        cursor = cursor_of(request) if streaming else None
+        if cursor is not None and request.method != "HEAD":
+            return await self._streams.resume(request, caller, cursor.stream_id, cursor)
+        kb_ids = await self._readable(caller, ask)
+        if request.method == "HEAD":
+            return _head(streaming)
+        question = Question(
+            ask.query,
+            tuple(kb_ids),
+            ask.top_k or DEFAULT_TOP_K,
+            results=not streaming or "results" in (ask.include or ()),
+        )
+        stream_id = await self._hub.start(caller.sub, lambda stream_id: self._pipeline.events(question, stream_id))
+        if streaming:
+            location = {"Location": stream_path(request, stream_id)}
+            return self._streams.respond(stream_id, after=0, headers=location)
+        return await _collected(self._hub.follow(stream_id))
+
+    async def _readable(self, caller: Caller, ask: Ask) -> list[str]:
+        """The knowledge bases to search. Raises Problem 404, which tells nothing about what others may read."""
+        readable = caller.readable(kb.id for kb in await self._index.knowledge_bases())
+        if ask.kb_ids is None:
+            return readable
+        if not set(ask.kb_ids) <= set(readable):
+            raise Problem(404, "No such knowledge base.")
+        return list(dict.fromkeys(ask.kb_ids))
+
+
+def _head(streaming: bool) -> Response:
+    if streaming:
+        return Response(headers=STREAM_HEADERS)
+    return Response(headers=_JSON_HEADERS, media_type="application/json")
+
+
+async def _collected(entries: AsyncGenerator[Entry | None]) -> Response:
+    """The JSON answer: what a reader of the stream would have put together."""
+    answer: list[str] = []
+    citations: list[Any] = []
+    results: list[Any] = []
+    end: dict[str, Any] = {}
+    failed = False
+    async with aclosing(entries):
+        async for entry in entries:
+            if entry is None:
+                continue
+            data = json.loads(entry.data)
+            match entry.event:
+                case "token":
+                    answer.append(data["text"])
+                case "citation":
+                    citations.append(data)
+                case "results":
+                    results += data["results"]
+                case _:
+                    end, failed = data, entry.event == "failure"
+    if failed:
+        status = FAILURE_STATUS[end["code"]]
+        headers = {"Vary": "Accept"}
+        return problem_response(
+            Problem(status, end["message"], headers=headers, code=end["code"], retryable=end["retryable"])
+        )
+    body = {"answer": "".join(answer), "citations": citations, "results": results} | end
+    return JSONResponse(body, headers=_JSON_HEADERS)

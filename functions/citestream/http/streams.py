@@ -1,0 +1,93 @@
+"""The stream endpoint: replay, resume, cancel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from citestream.http.ask import CURSOR_PARAMETERS
+from citestream.http.callers import Caller, Callers
+from citestream.http.negotiation import require_stream
+from citestream.http.problems import Problem
+from citestream.sse.cursor import Cursor, MalformedCursor, parse_cursor
+from citestream.sse.frames import HEARTBEAT
+from citestream.sse.response import HEADERS, EventStreamResponse
+from citestream.streams.entry import to_frame
+from citestream.streams.hub import Hub
+from citestream.streams.log import StreamRecord
+
+_NOT_FOUND = "No such stream."
+
+
+class StreamEndpoint:
+    """``/api/v1/streams/{stream_id}``."""
+
+    def __init__(self, callers: Callers, hub: Hub) -> None:
+        self._callers = callers
+        self._hub = hub
+
+    async def endpoint(self, request: Request) -> Response:
+        caller = await self._callers.identify(request.headers)
+        if request.method == "DELETE":
+            return await self._cancel(caller, request.path_params["stream_id"])
+        require_stream(request.headers)
+        return await self.resume(request, caller, request.path_params["stream_id"], cursor_of(request))
+
+    async def _cancel(self, caller: Caller, stream_id: str) -> Response:
+        record = await self._owned(caller, stream_id)
+        if record.ended_at is None:
+            await self._hub.cancel(record.stream_id)
+        return Response(status_code=204)
+
+    async def resume(self, request: Request, caller: Caller, stream_id: str, cursor: Cursor | None) -> Response:
+        """The stream's events after the cursor. Raises Problem 400, 404 or 410; 204 where nothing is left."""
+        if cursor is not None and cursor.stream_id != stream_id:
+            raise Problem(404, _NOT_FOUND)
+        record = await self._owned(caller, stream_id)
+        after = cursor.n if cursor else 0
+        if record.ended_at is not None and time.time() - record.ended_at > self._hub.limits.retention:
+            raise Problem(410, "The stream has ended and is no longer kept.")
+        if after > record.last:
+            raise Problem(400, "Last-Event-ID is beyond the stream's last event.")
+        if record.ended_at is not None and after == record.last:
+            return Response(status_code=204)
+        if request.method == "HEAD":
+            return Response(headers=HEADERS)
+        return self.respond(stream_id, after)
+
+    def respond(self, stream_id: str, after: int, headers: Mapping[str, str] | None = None) -> Response:
+        """The stream's frames after the ``after``-th, to its end."""
+        return EventStreamResponse(_chunks(self._hub, stream_id, after), headers)
+
+    async def _owned(self, caller: Caller, stream_id: str) -> StreamRecord:
+        record = await self._hub.record(stream_id)
+        if record is None or record.owner != caller.sub:
+            raise Problem(404, _NOT_FOUND)
+        return record
+
+
+def stream_path(request: Request, stream_id: str) -> str:
+    """Where the stream is read again; ``root_path`` is a deployment's stage."""
+    return f"{request.scope.get('root_path', '')}/api/v1/streams/{stream_id}"
+
+
+def cursor_of(request: Request) -> Cursor | None:
+    """The client's cursor; the header wins over the query parameter. Raises Problem 400."""
+    given = [request.headers.get("last-event-id"), *map(request.query_params.get, CURSOR_PARAMETERS)]
+    text = next((each for each in given if each), None)
+    if text is None:
+        return None
+    try:
+        return parse_cursor(text)
+    except MalformedCursor as error:
+        raise Problem(400, f"Last-Event-ID is malformed: {error}.") from error
+
+
+async def _chunks(hub: Hub, stream_id: str, after: int) -> AsyncGenerator[bytes]:
+    async with aclosing(hub.follow(stream_id, after)) as entries:
+        async for entry in entries:
+            yield HEARTBEAT if entry is None else to_frame(entry, stream_id)

@@ -1,0 +1,110 @@
+"""From files to the index: parse, chunk, embed, put; each document whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from citestream.ingest.chunk import chunks
+from citestream.ingest.files import SourceFile
+from citestream.ingest.parse import MAX_BYTES, parse
+from citestream.ingest.parsed import UnreadableFile
+from citestream.model import Chunk, Document, document_id
+from citestream.retrieval.embedder import Embedder
+from citestream.retrieval.index import Index
+from citestream.retrieval.vectors import to_blobs
+
+# Change it when the parsers or the chunks change: files that are the same then count as changed.
+_VERSION = "1"
+# So many chunks are embedded at a time: enough for both cores, few enough for a progress bar.
+_BATCH = 64
+# With a name of this length any frame still holds its citation.
+_LONGEST_NAME = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a file; ``reason`` where it was skipped."""
+
+    file: SourceFile
+    state: Literal["added", "updated", "unchanged", "skipped"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    file: SourceFile
+    document: Document
+    digest: str
+    chunks: list[Chunk]
+    is_new: bool
+
+
+async def load(
+    files: Iterable[SourceFile], kb_id: str, index: Index, embedder: Embedder | None
+) -> AsyncGenerator[Outcome]:
+    """Ingest the files into the knowledge base; an outcome each, when it is in the index for good.
+
+    A file that can't be read is skipped; what the index held of it before stays. Raises StoreUnavailable.
+    """
+    batch: list[_Ready] = []
+    for file in files:
+        item = await _prepare(file, kb_id, index, with_vectors=embedder is not None)
+        if isinstance(item, Outcome):
+            yield item
+            continue
+        batch.append(item)
+        if sum(len(each.chunks) for each in batch) >= _BATCH:
+            async for outcome in _put(batch, index, embedder):
+                yield outcome
+            batch = []
+    async for outcome in _put(batch, index, embedder):
+        yield outcome
+
+
+async def _prepare(file: SourceFile, kb_id: str, index: Index, *, with_vectors: bool) -> _Ready | Outcome:
+    known = await index.indexed(document_id(kb_id, file.name))
+    try:
+        _check_name(file.name)
+        digest = await asyncio.to_thread(_digest, file.path)
+        # What was indexed by words alone is done again once there is an embedder.
+        if known and known.digest == digest and (known.embedded or not with_vectors):
+            return Outcome(file, "unchanged")
+        parsed = await asyncio.to_thread(parse, file.path)
+        found = await asyncio.to_thread(chunks, parsed)
+    except UnreadableFile as error:
+        return Outcome(file, "skipped", str(error))
+    document = Document(document_id(kb_id, file.name), file.name, kb_id, parsed.text)
+    return _Ready(file, document, digest, found, known is None)
+
+
+async def _put(batch: list[_Ready], index: Index, embedder: Embedder | None) -> AsyncGenerator[Outcome]:
+    texts = [each.document.text[chunk.start : chunk.end] for each in batch for chunk in each.chunks]
+    blobs = to_blobs(await asyncio.to_thread(embedder.embed, texts)) if embedder and texts else None
+    at = 0
+    for each in batch:
+        vectors = blobs[at : at + len(each.chunks)] if blobs is not None else None
+        at += len(each.chunks)
+        await index.put(each.document, each.digest, each.chunks, vectors)
+        yield Outcome(each.file, "added" if each.is_new else "updated")
+
+
+def _check_name(name: str) -> None:
+    if len(name) > _LONGEST_NAME:
+        raise UnreadableFile(f"its name is over {_LONGEST_NAME} characters")
+    if not name.isprintable():
+        raise UnreadableFile("its name holds characters that can't be shown")
+
+
+def _digest(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return ""  # parsing will say so, without reading it
+        with path.open("rb") as file:
+            return f"{_VERSION}:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    except OSError as error:
+        raise UnreadableFile(error.strerror or "it can't be read") from error

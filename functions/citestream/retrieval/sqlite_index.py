@@ -1,0 +1,159 @@
+"""The embedded index: one SQLite file, words by FTS5, meaning by vectors, one ranking out of both."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from citestream.errors import WrongIndex
+from citestream.model import Chunk, Document, KnowledgeBase, Passage
+from citestream.retrieval import sqlite_schema
+from citestream.retrieval.embedder import Embedder
+from citestream.retrieval.fusion import fuse
+from citestream.retrieval.index import Indexed
+from citestream.retrieval.vectors import VectorCache
+from citestream.retrieval.words import latin_share, terms
+from citestream.sqlite import Worker, connect, prepare, store_errors
+
+T = TypeVar("T")
+#: How many candidates each side puts up, and how much meaning weighs where the query is in Latin letters (the
+#: embedder reads English): the best of what was tried on other data than it is reported on.
+CANDIDATES = 100
+WEIGHT = 0.4
+_THREADS = 4
+_PASSAGE = """
+SELECT chunks.rowid, document_id || '-' || ordinal, document_id, name, id, chunks.text, char_start, char_end, page,
+       section
+FROM chunks JOIN documents USING (document_id) JOIN knowledge_bases USING (kb)
+WHERE chunks.rowid IN ({})
+"""
+
+
+class SqliteIndex:
+    """Shared by every process that opens the same file: one writes at a time, readers see whole documents."""
+
+    def __init__(self, path: Path, embedder: Embedder | None) -> None:
+        self._path = path
+        self._embedder = embedder
+        self._cache = VectorCache(embedder.dimensions) if embedder else None
+        self._worker = Worker(self._open, _THREADS, "index")
+
+    def check(self) -> None:
+        """Open the file once, now. Raises WrongIndex where it was made with another embedder or schema, and
+        StoreUnavailable."""
+        with store_errors():
+            self._open().close()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = connect(self._path)
+        prepare(connection, sqlite_schema.SCHEMA, sqlite_schema.VERSION)
+        found = connection.execute("SELECT value FROM meta WHERE key = 'embedder'").fetchone()
+        if found and self._embedder and found[0] != self._embedder.id:
+            message = f"{self._path} holds vectors of {found[0]}, this program has {self._embedder.id}"
+            raise WrongIndex(f"{message}: remove the file and ingest again")
+        return connection
+
+    async def knowledge_bases(self) -> Sequence[KnowledgeBase]:
+        sql = """
+            SELECT id, count(*), sum(chunk_count) FROM knowledge_bases JOIN documents USING (kb)
+            GROUP BY kb ORDER BY id
+        """
+        rows = await self._worker.run(lambda connection: connection.execute(sql).fetchall())
+        return [KnowledgeBase(*row) for row in rows]
+
+    async def document(self, document_id: str) -> Document | None:
+        sql = """
+            SELECT document_id, name, id, text FROM documents JOIN knowledge_bases USING (kb) WHERE document_id = ?
+        """
+        row = await self._worker.run(lambda connection: connection.execute(sql, (document_id,)).fetchone())
+        return Document(*row) if row else None
+
+    async def indexed(self, document_id: str) -> Indexed | None:
+        sql = "SELECT digest, embedded FROM documents WHERE document_id = ?"
+        row = await self._worker.run(lambda connection: connection.execute(sql, (document_id,)).fetchone())
+        return Indexed(row[0], bool(row[1])) if row else None
+
+    async def put(
+        self, document: Document, digest: str, chunks: Sequence[Chunk], vectors: Sequence[bytes] | None
+    ) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            if vectors is not None and self._embedder is not None:
+                sql = "INSERT OR IGNORE INTO meta VALUES ('embedder', ?)"
+                connection.execute(sql, (self._embedder.id,))
+            sqlite_schema.put(connection, document, digest, chunks, vectors)
+
+        await self._write(work)
+
+    async def remove(self, document_id: str) -> bool:
+        return await self._write(lambda connection: sqlite_schema.remove(connection, document_id))
+
+    async def search(self, query: str, kb_ids: Sequence[str], top_k: int) -> Sequence[Passage]:
+        kbs = await self._worker.run(lambda connection: _kbs(connection, kb_ids))
+        words, meaning = await asyncio.gather(
+            self._worker.run(lambda connection: _by_words(connection, query, kbs)),
+            self._worker.run(lambda connection: self._by_meaning(connection, query, kbs)),
+        )
+        ranked = fuse(words, meaning, WEIGHT * latin_share(query))
+        return await self._worker.run(lambda connection: _passages(connection, ranked, top_k))
+
+    async def aclose(self) -> None:
+        await self._worker.aclose()
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def transaction(connection: sqlite3.Connection) -> T:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            return result
+
+        return await self._worker.run(transaction)
+
+    def _by_meaning(self, connection: sqlite3.Connection, query: str, kbs: _Kbs) -> dict[int, float]:
+        if self._embedder is None or self._cache is None or not kbs.chosen:
+            return {}
+        (vector,) = self._embedder.embed([query])
+        return self._cache.nearest(connection, vector, kbs.chosen, CANDIDATES)
+
+
+class _Kbs:
+    """The knowledge bases to search, ``(kb, generation)`` each, and whether they are all there are."""
+
+    def __init__(self, chosen: list[tuple[int, int]], everything: bool) -> None:
+        self.chosen = chosen
+        self.everything = everything
+
+
+def _kbs(connection: sqlite3.Connection, kb_ids: Sequence[str]) -> _Kbs:
+    wanted = set(kb_ids)
+    rows = connection.execute("SELECT kb, generation, id FROM knowledge_bases").fetchall()
+    chosen = [(kb, generation) for kb, generation, kb_id in rows if kb_id in wanted]
+    return _Kbs(chosen, len(chosen) == len(rows))
+
+
+def _by_words(connection: sqlite3.Connection, query: str, kbs: _Kbs) -> dict[int, float]:
+    """Row ids with BM25 (larger is better) of the best chunks; one search a knowledge base, or one for all."""
+    match = " OR ".join(f'"{term}"' for term in terms(query))
+    if not match:
+        return {}
+    ranges = [(0, (1 << 63) - 1)] if kbs.everything else [sqlite_schema.row_range(kb) for kb, _ in kbs.chosen]
+    sql = "SELECT rowid, -rank FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rank LIMIT ?"
+    found: list[tuple[int, float]] = []
+    for first, last in ranges:
+        found += connection.execute(sql, (match, first, last, CANDIDATES)).fetchall()
+    return dict(sorted(found, key=lambda row: (-row[1], row[0]))[:CANDIDATES])
+
+
+def _passages(connection: sqlite3.Connection, ranked: Sequence[tuple[int, float]], top_k: int) -> list[Passage]:
+    """The best that still are there: a row id that a newer version of its document has replaced is passed over."""
+    scores = dict(ranked[: top_k + CANDIDATES])
+    rows = connection.execute(_PASSAGE.format(", ".join("?" * len(scores))), tuple(scores)).fetchall()
+    found = {rowid: Passage(*(*fields, round(scores[rowid], 4))) for rowid, *fields in rows}
+    return [found[rowid] for rowid in scores if rowid in found][:top_k]

@@ -1,0 +1,83 @@
+"""The vectors of each knowledge base in memory, and the nearest of them by exact cosine.
+
+Exact search over one knowledge base is fast enough to some 200,000 chunks, has a recall of 1, and needs nothing but
+numpy. The rows on disk are float16, which costs nothing in quality; a float32 product is what BLAS is fast at.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from citestream.retrieval.sqlite_schema import row_range
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float32]
+
+
+def to_blobs(vectors: Floats) -> list[bytes]:
+    """Each vector as the index stores it."""
+    return [row.tobytes() for row in vectors.astype("<f2")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Matrix:
+    generation: int
+    rowids: npt.NDArray[np.int64]
+    vectors: Floats
+
+
+class VectorCache:
+    """Thread-safe. A knowledge base is read again when its generation has changed."""
+
+    def __init__(self, dimensions: int) -> None:
+        self._dimensions = dimensions
+        self._matrices: dict[int, _Matrix] = {}
+        self._lock = threading.Lock()
+
+    def nearest(
+        self,
+        connection: sqlite3.Connection,
+        query: Floats,
+        generations: Iterable[tuple[int, int]],
+        limit: int,
+    ) -> dict[int, float]:
+        """Row ids with cosines of the ``limit`` nearest chunks in these ``(kb, generation)``."""
+        best: dict[int, float] = {}
+        for kb, generation in generations:
+            matrix = self._matrix(connection, kb, generation)
+            cosines = matrix.vectors @ query
+            for i in _largest(cosines, limit):
+                best[int(matrix.rowids[i])] = float(cosines[i])
+        return dict(sorted(best.items(), key=lambda item: (-item[1], item[0]))[:limit])
+
+    def _matrix(self, connection: sqlite3.Connection, kb: int, generation: int) -> _Matrix:
+        with self._lock:
+            matrix = self._matrices.get(kb)
+            if matrix is None or matrix.generation != generation:
+                matrix = self._read(connection, kb, generation)
+                self._matrices[kb] = matrix
+            return matrix
+
+    def _read(self, connection: sqlite3.Connection, kb: int, generation: int) -> _Matrix:
+        import numpy as np
+
+        sql = "SELECT rowid, vector FROM vectors WHERE rowid BETWEEN ? AND ? ORDER BY rowid"
+        rows = connection.execute(sql, row_range(kb)).fetchall()
+        rowids = np.fromiter((rowid for rowid, _ in rows), np.int64, len(rows))
+        halves = np.frombuffer(b"".join(vector for _, vector in rows), "<f2")
+        return _Matrix(generation, rowids, halves.reshape(-1, self._dimensions).astype(np.float32))
+
+
+def _largest(values: Floats, limit: int) -> Any:
+    import numpy as np
+
+    if len(values) <= limit:
+        return range(len(values))
+    return np.argpartition(values, -limit)[-limit:]

@@ -1,0 +1,165 @@
+"""``citestream ask``: a question's events, from the index on this machine or from a server, shown in a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import click
+import httpx
+import httpx_sse
+
+from citestream.answer.pipeline import Pipeline, Question
+from citestream.app import load_embedder, make_answerer, open_hub, open_index
+from citestream.settings import Settings
+
+#: One event: its name and its data.
+Named = tuple[str, dict[str, Any]]
+_RECONNECTS = 5
+
+
+class AskFailed(Exception):
+    """There is no answer; the message says why."""
+
+
+async def local_events(settings: Settings, question: str, kb_ids: Sequence[str]) -> AsyncGenerator[Named]:
+    """Ask the index on this machine, without a server. Raises AskFailed."""
+    index, hub = open_index(settings, load_embedder()), open_hub(settings)
+    try:
+        known = [kb.id for kb in await index.knowledge_bases()]
+        if missing := [kb_id for kb_id in kb_ids if kb_id not in known]:
+            raise AskFailed(f"no such knowledge base: {', '.join(missing)} (there are: {', '.join(known) or 'none'})")
+        pipeline = Pipeline(index, make_answerer(settings))
+        asked = Question(question, tuple(kb_ids or known), results=True)
+        stream_id = await hub.start("local", lambda stream_id: pipeline.events(asked, stream_id))
+        async with aclosing(hub.follow(stream_id)) as entries:
+            async for entry in entries:
+                if entry is not None:
+                    yield entry.event, json.loads(entry.data)
+    finally:
+        await hub.aclose()
+        await index.aclose()
+
+
+async def remote_events(url: str, question: str, kb_ids: Sequence[str]) -> AsyncGenerator[Named]:
+    """Ask a server, and come back to the answer where the connection breaks. Raises AskFailed.
+
+    The token of ``CITESTREAM_TOKEN`` is sent along. Leaving early cancels the answer.
+    """
+    body = {"query": question, "include": ["results"]} | ({"kb_ids": list(kb_ids)} if kb_ids else {})
+    headers = {"Accept": "text/event-stream"}
+    if token := os.environ.get("CITESTREAM_TOKEN"):
+        headers["Authorization"] = f"Bearer {token}"
+    # Heartbeats come every 3 s; a silence of 15 s is a dead connection.
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=httpx.Timeout(15)) as client:
+        reader = _Reader(client)
+        ended = False
+        try:
+            request = client.build_request("POST", "api/v1/search", json=body)
+            while not ended:
+                async with aclosing(reader.read(request)) as events:
+                    async for name, data in events:
+                        ended = name in ("done", "failure")
+                        yield name, data
+                if not ended:
+                    request = await reader.resumption()
+        finally:
+            if not ended:
+                await reader.cancel()
+
+
+class _Reader:
+    """One answer over as many connections as it takes."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+        self._location = ""
+        self._last_id = ""
+        self._reconnects = 0
+
+    async def read(self, request: httpx.Request) -> AsyncGenerator[Named]:
+        """The events of one connection; ends quietly where it breaks after the stream has begun."""
+        try:
+            response = await self._client.send(request, stream=True)
+        except httpx.HTTPError as error:
+            if self._location:
+                return
+            raise AskFailed(
+                f"{request.url.copy_with(path='/')} does not answer: {error or type(error).__name__}"
+            ) from error
+        try:
+            if response.status_code != 200:
+                raise AskFailed(_problem(response.status_code, await response.aread()))
+            self._location = response.headers.get("Location", self._location)
+            async for event in httpx_sse.EventSource(response).aiter_sse():
+                self._last_id = event.id or self._last_id
+                yield event.event, json.loads(event.data)
+        except httpx.HTTPError:
+            return
+        finally:
+            await response.aclose()
+
+    async def resumption(self) -> httpx.Request:
+        """The request that goes on where the last connection broke. Raises AskFailed after too many."""
+        self._reconnects += 1
+        if not self._location or self._reconnects > _RECONNECTS:
+            raise AskFailed("the connection broke, and the answer could not be resumed")
+        await asyncio.sleep(min(0.25 * 2**self._reconnects, 3))
+        headers = {"Last-Event-ID": self._last_id} if self._last_id else {}
+        return self._client.build_request("GET", self._location, headers=headers)
+
+    async def cancel(self) -> None:
+        if self._location:
+            try:
+                await self._client.delete(self._location)
+            except httpx.HTTPError:
+                return  # it ends by itself, within its time limit
+
+
+def _problem(status: int, body: bytes) -> str:
+    try:
+        return f"{status}: {json.loads(body)['detail']}"
+    except (ValueError, KeyError, TypeError):
+        return f"{status}: not an answer of Citestream"
+
+
+async def show(events: AsyncGenerator[Named], *, as_json: bool) -> bool:
+    """Print the answer as it comes and its sources below, or one JSON object at the end. False where it failed."""
+    answer: dict[str, Any] = {"answer": "", "citations": [], "results": []}
+    async with aclosing(events):
+        async for name, data in events:
+            if name == "token":
+                answer["answer"] += data["text"]
+                if not as_json:
+                    click.echo(data["text"], nl=False)
+            elif name == "citation":
+                answer["citations"].append(data)
+            elif name == "results":
+                answer["results"] += data["results"]
+            elif name == "failure":
+                click.echo(
+                    json.dumps(data, ensure_ascii=False) if as_json else f"\nFailed: {data['message']}", err=not as_json
+                )
+                return False
+            else:
+                answer |= data
+    click.echo(json.dumps(answer, ensure_ascii=False) if as_json else f"\n{sources(answer)}")
+    return True
+
+
+def sources(answer: dict[str, Any]) -> str:
+    """The sources below an answer, and how far it can be trusted."""
+    lines = ["", "Sources"] if answer["citations"] else []
+    for citation in answer["citations"]:
+        place = [citation["document_name"]]
+        if citation["page"]:
+            place.append(f"page {citation['page']}")
+        if citation["section"]:
+            place.append(citation["section"])
+        excerpt = " ".join(citation["excerpt"].split())
+        lines += [f"[{citation['number']}] {', '.join(place)} ({citation['kb_id']})", f"    “{excerpt}”"]
+    return "\n".join([*lines, "", f"Confidence {answer['confidence_score']} of 100"])

@@ -1,0 +1,50 @@
+"""What many tests stand on: the sample documents in an index, served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import citestream
+from citestream.app import load_embedder, open_index
+from citestream.ingest.files import find_files
+from citestream.ingest.load import load
+from citestream.settings import load_settings
+from tests.server import product
+
+SAMPLES = Path(citestream.__file__).parent / "samples"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def provider_key() -> Iterator[None]:
+    """The key that LiteLLM wants before it asks the OpenAI-compatible server of a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", "sk-only-for-tests")
+        yield
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder whose index holds the sample documents."""
+    data = tmp_path_factory.mktemp("library")
+    asyncio.run(_ingest_samples(data))
+    return data
+
+
+@pytest.fixture(scope="session")
+def url(library: Path) -> Iterator[str]:
+    """The product with the sample documents, the built-in answerer, and open to the local caller."""
+    with product(data=library) as url:
+        yield url
+
+
+async def _ingest_samples(data: Path) -> None:
+    embedder = load_embedder()
+    index = open_index(load_settings({}, data=data), embedder)
+    for kb_id in ("engineering", "handbook"):
+        files = find_files([str(SAMPLES / kb_id)]).files.values()
+        assert [outcome.state async for outcome in load(files, kb_id, index, embedder)] == ["added"] * len(files)
+    await index.aclose()

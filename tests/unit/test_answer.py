@@ -1,0 +1,247 @@
+"""From passages to an answer: sentences chosen, claims, excerpts, support, confidence."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+
+import pytest
+
+from citestream.answer.answerer import NO_ANSWER, Ending
+from citestream.answer.citations import Claim, best_span, cite, claims
+from citestream.answer.confidence import Components, components, score
+from citestream.answer.extractive import ExtractiveAnswerer, plain
+from citestream.answer.markers import Markers
+from citestream.answer.overlap import Weights, stems
+from citestream.answer.pipeline import Pipeline, Question
+from citestream.model import Citation, Document, Done, Event, KnowledgeBase, Passage, Results, Token
+
+GUIDE = "Access tokens live for 15 minutes. Refresh tokens live for 30 days. Both are revoked at logout."
+POLICY = "Laptops are encrypted. A lost laptop is reported within 1 hour. The desk is open all day."
+
+
+def passage(
+    text: str, name: str = "guide.md", score: float = 1.0, section: str | None = None, start: int = 0
+) -> Passage:
+    return Passage(f"{name}-0", name, name, "kb", text, start, start + len(text), None, section, score)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("How do the tokens expire?", ["token", "expir"]),
+        ("policies policy policied", ["polic", "polic", "polic"]),
+        ("15 minutes, v4.1", ["15", "minut", "v4", "1"]),
+        ("東京都", ["東京", "京都"]),
+        ("is the a", []),
+    ],
+)
+def test_stems(text: str, expected: list[str]) -> None:
+    assert stems(text) == expected
+
+
+def test_recall_weighs_rare_terms_more() -> None:
+    weights = Weights([["common", "rare"], ["common"], ["common"]])
+    assert weights.recall(["common", "rare"], ["rare"]) > 0.5 > weights.recall(["common", "rare"], ["common"])
+    assert weights.recall(["common"], ["common", "x"]) == 1.0
+    assert weights.recall([], ["x"]) == 0.0
+
+
+def fed(passages: int, text: str) -> tuple[str, Markers]:
+    markers = Markers(passages)
+    return markers.feed(text) + markers.close(), markers
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("One [1]. Two [2].", [Claim("One .", (1,)), Claim("Two .", (2,))]),
+        ("One. [1] Two. [2]", [Claim("One.", (1,)), Claim("Two.", (2,))]),
+        ("Both [1][2]. None.", [Claim("Both .", (1, 2)), Claim("None.", ())]),
+        ("[1] At the start.", [Claim("At the start.", (1,))]),
+        ("No marker.", [Claim("No marker.", ())]),
+        ("", []),
+    ],
+)
+def test_a_marker_belongs_to_the_sentence_it_follows(answer: str, expected: list[Claim]) -> None:
+    text, markers = fed(2, answer)
+    assert claims(text, markers.marks) == expected
+
+
+@pytest.mark.parametrize(
+    ("claim", "excerpt"),
+    [
+        ("The refresh token lives 30 days", "Refresh tokens live for 30 days."),
+        ("An access token lives 15 minutes", "Access tokens live for 15 minutes."),
+        (
+            "15 minutes for access, 30 days for refresh",
+            "Access tokens live for 15 minutes. Refresh tokens live for 30 days.",
+        ),
+    ],
+)
+def test_the_excerpt_is_the_span_that_supports_the_claim(claim: str, excerpt: str) -> None:
+    start, end = best_span(GUIDE, stems(claim), Weights([stems(GUIDE)]))
+    assert GUIDE[start:end] == excerpt
+
+
+def test_an_excerpt_is_never_empty_nor_endless() -> None:
+    assert best_span("word " * 1000, ["nothing"], Weights([])) == (0, 700)
+    assert best_span(GUIDE, [], Weights([])) == (0, len("Access tokens live for 15 minutes."))
+
+
+def test_citations_are_numbered_as_the_markers_and_lie_in_their_passages() -> None:
+    passages = [passage(GUIDE, start=100), passage(POLICY, "policy.md", start=50)]
+    text, markers = fed(2, "Report a lost laptop within 1 hour [2]. Refresh tokens live 30 days [1]. It is open [2].")
+    first, second = cite(text, markers, passages)
+    assert (first.number, first.document_name) == (1, "policy.md")
+    assert first.excerpt in POLICY
+    assert POLICY[first.char_start - 50 : first.char_end - 50] == first.excerpt
+    assert second.excerpt == "Refresh tokens live for 30 days."
+    assert (second.char_start, second.support) == (100 + GUIDE.index("Refresh"), 1.0)
+
+
+def citation(support: float) -> Citation:
+    return Citation(1, "d", "n", "kb", "e", 0, 1, None, None, 1.0, support)
+
+
+def test_components_say_what_was_counted() -> None:
+    found = [
+        Claim("Tokens live for fifteen minutes.", (1,)),
+        Claim("Nobody said this long thing.", ()),
+        Claim("Yes.", ()),
+    ]
+    parts = components("How long do tokens live?", found, [citation(0.8)], [passage(GUIDE)], 2)
+    assert (parts.coverage, parts.support, parts.invalid_markers) == (0.5, 0.8, 2)
+    assert 0 < parts.retrieval <= 1
+
+
+GOOD = Components(coverage=1.0, support=1.0, retrieval=1.0, invalid_markers=0)
+
+
+def test_a_well_cited_answer_is_trusted_and_less_so_with_each_fault() -> None:
+    cited, found = [citation(1.0)], [passage(GUIDE)]
+    assert score(GOOD, cited, "stop", found) == 100
+    for worse in (
+        Components(0.5, 1.0, 1.0, 0),
+        Components(1.0, 0.5, 1.0, 0),
+        Components(1.0, 1.0, 0.5, 0),
+        Components(1.0, 1.0, 1.0, 1),
+    ):
+        assert 0 < score(worse, cited, "stop", found) < 100
+
+
+def test_refusals_and_answers_without_sources_are_not_trusted() -> None:
+    assert score(GOOD, [citation(1.0)], "no_answer", [passage(GUIDE)]) == 5
+    assert score(GOOD, [], "stop", [passage(GUIDE)]) == 0
+    assert score(GOOD, [citation(1.0)], "stop", []) == 0
+
+
+async def extracted(question: str, *passages: Passage) -> tuple[str, Ending]:
+    pieces = [piece async for piece in ExtractiveAnswerer().answer(question, passages)]
+    ending = pieces.pop()
+    assert isinstance(ending, Ending)
+    return "".join(piece for piece in pieces if isinstance(piece, str)), ending
+
+
+async def test_the_extractive_answer_quotes_the_sentence_that_answers() -> None:
+    text, ending = await extracted("How long do refresh tokens live?", passage(POLICY), passage(GUIDE))
+    assert text.startswith("Refresh tokens live for 30 days [2].")
+    assert ending == Ending("stop")
+
+
+async def test_it_says_so_when_nothing_answers() -> None:
+    assert await extracted("Who won the chess championship?", passage(GUIDE)) == (NO_ANSWER, Ending("no_answer"))
+
+
+async def test_it_says_nothing_twice() -> None:
+    text, _ = await extracted("How long do refresh tokens live?", passage(GUIDE), passage(GUIDE, "copy.md", 0.9))
+    assert text.count("Refresh tokens live") == 1
+
+
+async def test_a_heading_says_what_the_sentences_below_it_are_about() -> None:
+    text, _ = await extracted(
+        "What is the refund deadline?",
+        passage("The deadline is 14 days after delivery.", section="Refund"),
+        passage("The deadline is 9 days after the order.", section="Shipping"),
+    )
+    assert "14 days" in text.partition("[1]")[0]
+
+
+@pytest.mark.parametrize(
+    ("quoted", "shown"),
+    [
+        ("See [the guide](https://x.example/a) now", "See the guide now"),
+        ("As shown [12], and [3, 4] and [^2]", "As shown , and and"),
+        ("Run `make run` with **care**", "Run make run with care"),
+        ("- an item\n  on two lines", "an item on two lines"),
+        ("costs $$5 or \\(x\\) [TODO]", "costs 5 or x (TODO)"),
+        ("```\ncode\n```", "code"),
+    ],
+)
+def test_quoted_text_opens_nothing_and_holds_no_marker(quoted: str, shown: str) -> None:
+    assert plain(quoted) == shown
+
+
+class OneIndex:
+    """An index that has one document and finds what it is given."""
+
+    def __init__(self, passages: Sequence[Passage], text: str | None) -> None:
+        self.passages = passages
+        self.text = text
+
+    async def search(self, query: str, kb_ids: Sequence[str], top_k: int) -> Sequence[Passage]:
+        return self.passages[:top_k]
+
+    async def document(self, document_id: str) -> Document | None:
+        return Document(document_id, document_id, "kb", self.text) if self.text is not None else None
+
+    async def knowledge_bases(self) -> Sequence[KnowledgeBase]:
+        return []
+
+
+class Scripted:
+    """An answerer that says what it is told."""
+
+    def __init__(self, *pieces: str) -> None:
+        self.pieces = pieces
+
+    async def answer(self, question: str, passages: Sequence[Passage]) -> AsyncGenerator[str | Ending]:
+        for piece in self.pieces:
+            yield piece
+        yield Ending("stop")
+
+
+async def events(index: OneIndex, answerer: Scripted, **question: object) -> list[Event]:
+    asked = Question("How long do tokens live?", ("kb",), **question)  # type: ignore[arg-type]
+    return [event async for event in Pipeline(index, answerer).events(asked, "s")]  # type: ignore[arg-type]
+
+
+async def test_the_pipelines_events_come_in_the_contracts_order() -> None:
+    seen = await events(
+        OneIndex([passage(GUIDE)], GUIDE), Scripted("Refresh tokens ", "live for 30 days [", "1]. [7]"), results=True
+    )
+    assert [type(event) for event in seen] == [Results, Token, Token, Token, Citation, Done]
+    done = seen[-1]
+    assert isinstance(done, Done)
+    assert (done.stream_id, done.finish_reason, done.components["invalid_markers"]) == ("s", "stop", 1)
+
+
+async def test_without_passages_no_answerer_is_asked() -> None:
+    seen = await events(OneIndex([], None), Scripted("made up"))
+    assert seen[0] == Token(NO_ANSWER)
+    assert isinstance(seen[1], Done)
+    assert (seen[1].confidence_score, seen[1].finish_reason) == (0, "no_answer")
+
+
+@pytest.mark.parametrize(("text", "start"), [(GUIDE, 35), ("New first sentence. " + GUIDE, 55)])
+async def test_an_excerpt_is_verified_in_the_document_as_it_is_now(text: str, start: int) -> None:
+    seen = await events(OneIndex([passage(GUIDE)], text), Scripted("Refresh tokens live for 30 days [1]."))
+    (found,) = (event for event in seen if isinstance(event, Citation))
+    assert (found.char_start, found.support) == (start, 1.0)
+    assert text[found.char_start : found.char_end] == found.excerpt
+
+
+@pytest.mark.parametrize("text", ["All is different now.", None])
+async def test_an_excerpt_that_stands_there_no_more_supports_nothing(text: str | None) -> None:
+    seen = await events(OneIndex([passage(GUIDE)], text), Scripted("Refresh tokens live for 30 days [1]."))
+    (found,) = (event for event in seen if isinstance(event, Citation))
+    assert found.support == 0.0

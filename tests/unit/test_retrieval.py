@@ -1,0 +1,215 @@
+"""Words, fusion, and the embedded index: what is found, where, and by whom."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from citestream.errors import StoreUnavailable, WrongIndex
+from citestream.model import Chunk, Document, KnowledgeBase, document_id
+from citestream.retrieval.fusion import fuse
+from citestream.retrieval.sqlite_index import SqliteIndex
+from citestream.retrieval.vectors import to_blobs
+from citestream.retrieval.words import latin_share, segment, terms
+
+
+@pytest.mark.parametrize(
+    ("text", "segmented"),
+    [
+        ("plain words", "plain words"),
+        ("東京都の天気", " 東京 京都 都の の天 天気 "),
+        ("in 東 only", "in  東  only"),
+        ("ภาษาไทย", " ภา าษ ษา าไ ไท ทย "),
+    ],
+)
+def test_unspaced_scripts_become_pairs(text: str, segmented: str) -> None:
+    assert segment(text) == segmented
+
+
+def test_stop_words_count_only_where_there_is_nothing_else() -> None:
+    assert terms("How do I get THE token, the Token?") == ["get", "token"]
+    assert terms("who are you") == ["who", "are", "you"]
+    assert terms("?!") == []
+    assert len(terms(" ".join(f"w{i}" for i in range(500)))) == 128
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("abc", 1.0), ("東京", 0.0), ("ab 東京", 0.5), ("12 !", 0.0), ("über", 1.0)]
+)
+def test_latin_share(text: str, share: float) -> None:
+    assert latin_share(text) == share
+
+
+def test_fusion_scales_each_side_and_weighs_it() -> None:
+    ranked = fuse({1: 10.0, 2: 5.0}, {2: 0.9, 3: 0.5, 4: 0.1}, weight=0.4)
+    assert ranked == [(2, pytest.approx(0.7)), (1, pytest.approx(0.6)), (3, pytest.approx(0.2))]
+
+
+def test_fusion_with_one_side_alone_uses_the_whole_scale() -> None:
+    assert fuse({1: 4.0, 2: 2.0}, {}, weight=0.4) == [(1, 1.0), (2, 0.5)]
+    assert fuse({}, {1: 0.8, 2: 0.8}, weight=1.0) == [(1, 1.0), (2, 1.0)]
+    assert fuse({}, {}, weight=0.4) == []
+
+
+class Letters:
+    """An embedder whose vectors can be worked out by hand: which of the letters a, b, c, d the text has."""
+
+    dimensions = 4
+
+    def __init__(self, name: str = "letters/1") -> None:
+        self.id = name
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        rows = np.array([[float(letter in text) for letter in "abcd"] for text in texts], np.float32)
+        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+
+
+@pytest.fixture
+async def index(tmp_path: Path) -> AsyncGenerator[SqliteIndex]:
+    index = SqliteIndex(tmp_path / "index.db", Letters())
+    yield index
+    await index.aclose()
+
+
+async def put(index: SqliteIndex, kb_id: str, name: str, *texts: str, vectors: bool = True) -> Document:
+    text = "\n".join(texts)
+    spans = [Chunk(text.index(each), text.index(each) + len(each), page=1, section="Top") for each in texts]
+    document = Document(document_id(kb_id, name), name, kb_id, text)
+    await index.put(document, text, spans, to_blobs(Letters().embed(texts)) if vectors else None)
+    return document
+
+
+async def names(index: SqliteIndex, query: str, *kb_ids: str) -> list[str]:
+    return [passage.document_name for passage in await index.search(query, kb_ids, 8)]
+
+
+async def test_a_passage_is_a_span_of_its_document(index: SqliteIndex) -> None:
+    document = await put(index, "one", "x.md", "The first chunk.", "A second chunk about tokens.")
+    (best, *_) = await index.search("tokens", ["one"], 8)
+    assert best.chunk_id == f"{document.document_id}-1"
+    assert document.text[best.char_start : best.char_end] == best.text == "A second chunk about tokens."
+    assert (best.kb_id, best.document_name, best.page, best.section) == ("one", "x.md", 1, "Top")
+    assert 0 < best.score <= 1
+
+
+async def test_only_the_named_knowledge_bases_are_searched(index: SqliteIndex) -> None:
+    await put(index, "one", "1.md", "tokens abc")
+    await put(index, "two", "2.md", "tokens abc")
+    await put(index, "three", "3.md", "tokens abc")
+    assert await names(index, "tokens", "two") == ["2.md"]
+    assert sorted(await names(index, "tokens", "one", "three")) == ["1.md", "3.md"]
+    assert sorted(await names(index, "tokens", "one", "two", "three")) == ["1.md", "2.md", "3.md"]
+    assert await names(index, "tokens", "nowhere") == []
+    assert await names(index, "tokens") == []
+
+
+async def test_words_and_meaning_both_find(index: SqliteIndex) -> None:
+    await put(index, "kb", "words.md", "zzz yyy")
+    await put(index, "kb", "meaning.md", "aaa")
+    await put(index, "kb", "neither.md", "ddd")
+    assert set(await names(index, "zzz a", "kb")) == {"words.md", "meaning.md"}
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("东京的天气预报今天很好", "天气预报"),
+        ("日本語の文書を検索します", "文書を検索"),
+        ("การค้นหาเอกสารภาษาไทย", "เอกสาร"),
+        ("Die Größe der Bücher", "bucher"),
+        ("the policies were changed", "policy change"),
+    ],
+)
+async def test_words_of_many_scripts_are_found(index: SqliteIndex, text: str, query: str) -> None:
+    await put(index, "kb", "it.md", text, vectors=False)
+    await put(index, "kb", "other.md", "unrelated", vectors=False)
+    assert (await names(index, query, "kb"))[0] == "it.md"
+
+
+@pytest.mark.parametrize("query", ['"', "* OR *", "text: NEAR(", "a AND NOT b", "'; DROP TABLE words", "\x00", "😀"])
+async def test_a_query_is_words_and_no_syntax(index: SqliteIndex, query: str) -> None:
+    await put(index, "kb", "it.md", "drop near tables")
+    assert await index.search(query, ["kb"], 8) is not None
+    assert await names(index, "tables", "kb") == ["it.md"]
+
+
+async def test_a_replaced_document_is_found_in_its_new_version_only(index: SqliteIndex) -> None:
+    await put(index, "kb", "x.md", "apples and pears", "old chunk")
+    await put(index, "kb", "x.md", "bananas only")
+    assert [passage.text for passage in await index.search("apples bananas old", ["kb"], 8)] == ["bananas only"]
+    assert await index.knowledge_bases() == [KnowledgeBase("kb", 1, 1)]
+
+
+async def test_a_removed_document_leaves_nothing(index: SqliteIndex, tmp_path: Path) -> None:
+    document = await put(index, "kb", "x.md", "apples", "pears")
+    assert await index.remove(document.document_id)
+    assert not await index.remove(document.document_id)
+    assert await index.document(document.document_id) is None
+    assert await index.indexed(document.document_id) is None
+    assert await index.knowledge_bases() == []
+    with sqlite3.connect(tmp_path / "index.db") as file:
+        left = [file.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("chunks", "vectors")]
+        assert left == [0, 0]
+        assert file.execute("SELECT count(*) FROM words WHERE words MATCH 'apples'").fetchone() == (0,)
+    file.close()
+
+
+async def test_a_document_is_given_back_whole(index: SqliteIndex) -> None:
+    document = await put(index, "kb", "x.md", "één", "𝔘nicode 👩‍👩‍👧 here")
+    assert await index.document(document.document_id) == document
+    assert await index.document("unknown") is None
+
+
+async def test_another_process_sees_what_is_committed(index: SqliteIndex, tmp_path: Path) -> None:
+    await put(index, "kb", "x.md", "abc first")
+    assert await names(index, "first abc", "kb") == ["x.md"]
+    other = SqliteIndex(tmp_path / "index.db", Letters())
+    await put(other, "kb", "y.md", "abc second")
+    await other.aclose()
+    assert sorted(await names(index, "first second abc", "kb")) == ["x.md", "y.md"]
+
+
+async def test_without_an_embedder_words_alone_are_searched(tmp_path: Path) -> None:
+    index = SqliteIndex(tmp_path / "index.db", None)
+    await put(index, "kb", "x.md", "tokens", vectors=False)
+    assert await names(index, "tokens", "kb") == ["x.md"]
+    assert await names(index, "else", "kb") == []
+    await index.aclose()
+
+
+async def test_vectors_of_different_embedders_are_never_mixed(index: SqliteIndex, tmp_path: Path) -> None:
+    await put(index, "kb", "x.md", "abc")
+    other = SqliteIndex(tmp_path / "index.db", Letters("letters/2"))
+    with pytest.raises(WrongIndex, match=r"letters/1.*letters/2.*ingest again"):
+        other.check()
+    await other.aclose()
+
+
+async def test_a_file_of_another_schema_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "index.db") as file:
+        file.execute("PRAGMA user_version = 99")
+    file.close()
+    with pytest.raises(WrongIndex, match=r"schema version 99.*move it away"):
+        SqliteIndex(tmp_path / "index.db", None).check()
+
+
+async def test_a_file_that_is_no_database_is_a_store_that_does_not_answer(tmp_path: Path) -> None:
+    (tmp_path / "index.db").write_bytes(b"not a database, but long enough to look at" * 100)
+    index = SqliteIndex(tmp_path / "index.db", None)
+    with pytest.raises(StoreUnavailable, match="not a database"):
+        await index.knowledge_bases()
+    await index.aclose()
+
+
+async def test_a_write_that_fails_changes_nothing(index: SqliteIndex) -> None:
+    await put(index, "kb", "x.md", "apples")
+    text = "pears"
+    broken = Document(document_id("kb", "x.md"), "x.md", "kb", text)
+    with pytest.raises(StoreUnavailable):
+        await index.put(broken, "h", [Chunk(0, 5, page="not a number", section=object())], None)  # type: ignore[arg-type]
+    assert [passage.text for passage in await index.search("apples pears", ["kb"], 8)] == ["apples"]

@@ -1,0 +1,331 @@
+"""The log, the production that writes it, and the readers that follow."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+import pytest
+
+from citestream.answer.answerer import AnswerError
+from citestream.errors import StoreUnavailable
+from citestream.model import Done, Event, Passage, Results, Token
+from citestream.sse.frames import FRAME_LIMIT
+from citestream.streams.entry import Entry, split_results, to_entry, to_frame
+from citestream.streams.hub import Hub
+from citestream.streams.log import Fenced, StreamRecord
+from citestream.streams.production import Limits
+from citestream.streams.sqlite_log import SqliteStreamLog
+
+LIMITS = Limits(answer=20, heartbeat=20, lease=10, cancel_poll=0.02, coalesce=0)
+
+
+def done(stream_id: str) -> Done:
+    return Done(50, "stop", stream_id, {})
+
+
+def passage(text: str) -> Passage:
+    return Passage("c", "d", "name", "kb", text, 0, len(text), None, None, 1.0)
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncGenerator[SqliteStreamLog]:
+    log = SqliteStreamLog(tmp_path / "streams.db")
+    yield log
+    await log.aclose()
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> AsyncGenerator[Hub]:
+    hub = Hub(SqliteStreamLog(tmp_path / "streams.db"), LIMITS)
+    yield hub
+    await hub.aclose()
+
+
+Produce = Callable[[str], AsyncGenerator[Event]]
+
+
+def producing(*steps: Event | asyncio.Event | Exception, end: bool = True) -> Produce:
+    async def produce(stream_id: str) -> AsyncGenerator[Event]:
+        for step in steps:
+            if isinstance(step, asyncio.Event):
+                await step.wait()
+            elif isinstance(step, Exception):
+                raise step
+            else:
+                yield step
+        if end:
+            yield done(stream_id)
+
+    return produce
+
+
+async def entries(hub: Hub, stream_id: str, after: int = 0) -> list[Entry]:
+    return [entry async for entry in hub.follow(stream_id, after) if entry is not None]
+
+
+async def record_of(log: SqliteStreamLog, stream_id: str) -> StreamRecord:
+    record = await log.get(stream_id)
+    assert record is not None
+    return record
+
+
+# --- entries
+
+
+def test_only_the_first_frame_announces_the_reconnection_time() -> None:
+    token = Token("x")
+    assert to_frame(to_entry(token, 1), "s") == b'event: token\ndata: {"text":"x"}\nretry: 1500\nid: s-1\n\n'
+    assert to_frame(to_entry(token, 2), "s") == b'event: token\ndata: {"text":"x"}\nid: s-2\n\n'
+
+
+def test_an_entry_that_is_not_in_the_log_has_no_id() -> None:
+    assert to_frame(to_entry(Token("x"), None), "s") == b'event: token\ndata: {"text":"x"}\n\n'
+
+
+@pytest.mark.parametrize("text", ["a" * 2000, "日" * 2000, "😀" * 2000, '"\\' * 1000])
+def test_results_take_as_many_frames_as_they_need(text: str) -> None:
+    passages = [passage(text)] * 20
+    parts = list(split_results(passages))
+    assert [each for part in parts for each in part.results] == passages
+    assert all(len(to_frame(to_entry(part, 1), "s" * 32)) <= FRAME_LIMIT for part in parts)
+    assert len(parts) > 1
+
+
+def test_no_results_are_one_empty_frame() -> None:
+    assert list(split_results([])) == [Results(())]
+
+
+# --- the log
+
+
+async def test_events_come_back_in_order_after_a_cursor(log: SqliteStreamLog) -> None:
+    await log.create(StreamRecord("s", "me", "p", 1.0))
+    for n, text in enumerate("abc", start=1):
+        await log.append("s", "p", to_entry(Token(text), n))
+    assert [entry.data for entry in await log.read("s", 1)] == ['{"text":"b"}', '{"text":"c"}']
+    assert await record_of(log, "s") == StreamRecord("s", "me", "p", 1.0, last=3)
+
+
+async def test_an_event_is_written_once(log: SqliteStreamLog) -> None:
+    await log.create(StreamRecord("s", "me", "p", 1.0))
+    await log.append("s", "p", to_entry(Token("mine"), 1))
+    with pytest.raises(Fenced):
+        await log.append("s", "other", to_entry(Token("theirs"), 1))
+    assert [entry.data for entry in await log.read("s", 0)] == ['{"text":"mine"}']
+
+
+async def test_a_final_event_ends_the_stream(log: SqliteStreamLog) -> None:
+    await log.create(StreamRecord("s", "me", "p", 1.0))
+    await log.append("s", "p", to_entry(done("s"), 1))
+    ended_at = (await record_of(log, "s")).ended_at
+    assert ended_at is not None
+    assert abs(ended_at - time.time()) < 60
+    await log.request_cancel("s")
+    assert not (await record_of(log, "s")).cancelled
+
+
+async def test_old_streams_are_swept_and_others_kept(log: SqliteStreamLog) -> None:
+    for stream_id, lease_until in [("ended", 5.0), ("lost", 5.0), ("alive", 500.0)]:
+        await log.create(StreamRecord(stream_id, "me", "p", lease_until))
+        await log.append(stream_id, "p", to_entry(Token("x"), 1))
+    await log.append("ended", "p", to_entry(done("ended"), 2))
+    await log.sweep(ended_before=100.0)
+    assert await log.get("lost") is None
+    assert await log.read("lost", 0) == []
+    assert await log.get("alive") is not None
+    assert len(await log.read("ended", 0)) == 2
+    await log.sweep(ended_before=time.time() + 60)
+    assert await log.get("ended") is None
+
+
+# --- production and readers
+
+
+async def test_every_reader_gets_every_event_whenever_it_comes(hub: Hub) -> None:
+    go_on = asyncio.Event()
+    stream_id = await hub.start("me", producing(Token("a"), go_on, Token("b")))
+    early = asyncio.create_task(entries(hub, stream_id))
+    while not (record := await hub.record(stream_id)) or record.last < 1:
+        await asyncio.sleep(0)
+    middle = asyncio.create_task(entries(hub, stream_id, after=1))
+    go_on.set()
+    all_of_it = await early
+    assert [entry.event for entry in all_of_it] == ["token", "token", "done"]
+    assert [entry.n for entry in all_of_it] == [1, 2, 3]
+    assert await middle == all_of_it[1:]
+    assert await entries(hub, stream_id) == all_of_it
+    assert await entries(hub, stream_id, after=2) == all_of_it[2:]
+
+
+async def test_a_reader_of_another_process_follows_the_log(hub: Hub, tmp_path: Path) -> None:
+    go_on = asyncio.Event()
+    stream_id = await hub.start("me", producing(Token("a"), go_on, Token("b")))
+    other = Hub(SqliteStreamLog(tmp_path / "streams.db"), LIMITS)
+    there = other.follow(stream_id)
+    assert (await anext(there)) == Entry(1, "token", '{"text":"a"}')
+    go_on.set()
+    assert [entry.event async for entry in there if entry] == ["token", "done"]
+    await other.aclose()
+
+
+async def test_silence_is_told(tmp_path: Path) -> None:
+    quick = Limits(heartbeat=0.01)
+    hub, other = (Hub(SqliteStreamLog(tmp_path / "streams.db"), quick) for _ in range(2))
+    stream_id = await hub.start("me", producing(asyncio.Event()))
+    assert await anext(hub.follow(stream_id)) is None
+    assert await anext(other.follow(stream_id)) is None
+    await hub.aclose()
+    await other.aclose()
+
+
+async def failure_of(hub: Hub, produce: Produce) -> tuple[list[str], str]:
+    seen = await entries(hub, await hub.start("me", produce))
+    return [entry.event for entry in seen], json.loads(seen[-1].data)["code"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (AnswerError("upstream_error", "The model failed.", retryable=True), "upstream_error"),
+        (AnswerError("timeout", "The model was slow.", retryable=True), "timeout"),
+        (StoreUnavailable("locked"), "internal_error"),
+        (ZeroDivisionError("secret internals"), "internal_error"),
+    ],
+)
+async def test_an_error_becomes_the_terminal_event(hub: Hub, error: Exception, code: str) -> None:
+    assert await failure_of(hub, producing(Token("a"), error)) == (["token", "failure"], code)
+
+
+async def test_internals_are_not_told(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    seen = await entries(hub, await hub.start("me", producing(ZeroDivisionError("secret internals"))))
+    assert "secret" not in seen[-1].data
+    assert "secret internals" in caplog.text
+
+
+async def test_an_answer_without_an_end_is_a_failure(hub: Hub) -> None:
+    assert await failure_of(hub, producing(Token("a"), end=False)) == (["token", "failure"], "internal_error")
+
+
+async def test_an_answer_that_takes_too_long_ends(tmp_path: Path) -> None:
+    hub = Hub(SqliteStreamLog(tmp_path / "streams.db"), Limits(answer=0.01))
+    assert await failure_of(hub, producing(Token("a"), asyncio.Event())) == (["token", "failure"], "timeout")
+    await hub.aclose()
+
+
+async def test_cancelling_ends_the_production_and_closes_its_source(hub: Hub) -> None:
+    closed = asyncio.Event()
+
+    async def produce(stream_id: str) -> AsyncGenerator[Event]:
+        try:
+            yield Token("a")
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    stream_id = await hub.start("me", produce)
+    reader = hub.follow(stream_id)
+    await anext(reader)
+    await hub.cancel(stream_id)
+    last = await anext(reader)
+    assert last is not None
+    assert json.loads(last.data) == {"code": "cancelled", "message": "The answer was stopped.", "retryable": False}
+    await closed.wait()
+
+
+async def test_another_process_can_cancel(hub: Hub, tmp_path: Path) -> None:
+    stream_id = await hub.start("me", producing(asyncio.Event()))
+    other = Hub(SqliteStreamLog(tmp_path / "streams.db"), LIMITS)
+    await other.cancel(stream_id)
+    (last,) = await entries(hub, stream_id)
+    assert json.loads(last.data)["code"] == "cancelled"
+    await other.aclose()
+
+
+async def test_a_readers_leaving_does_not_end_the_production(hub: Hub) -> None:
+    go_on = asyncio.Event()
+    stream_id = await hub.start("me", producing(Token("a"), go_on, Token("b")))
+    reader = hub.follow(stream_id)
+    await anext(reader)
+    await reader.aclose()
+    go_on.set()
+    assert [entry.event for entry in await entries(hub, stream_id)] == ["token", "token", "done"]
+
+
+async def test_a_lost_producers_stream_is_sealed_by_whoever_reads_it(log: SqliteStreamLog, hub: Hub) -> None:
+    await log.create(StreamRecord("s", "me", "gone", lease_until=time.time() - 1))
+    await log.append("s", "gone", to_entry(Token("a"), 1))
+    both = await asyncio.gather(entries(hub, "s"), entries(hub, "s"))
+    assert both[0] == both[1]
+    assert [entry.n for entry in both[0]] == [1, 2]
+    assert json.loads(both[0][-1].data)["code"] == "producer_lost"
+    assert (await record_of(log, "s")).ended_at is not None
+
+
+async def test_a_producer_that_was_taken_over_stops_and_its_readers_go_on_from_the_log(
+    hub: Hub, log: SqliteStreamLog
+) -> None:
+    go_on = asyncio.Event()
+    stream_id = await hub.start("me", producing(Token("a"), go_on, Token("never sent")))
+    reader = hub.follow(stream_id)
+    first = await anext(reader)
+    await log.append(stream_id, "another", to_entry(done(stream_id), 2))
+    go_on.set()
+    assert [first, *[entry async for entry in reader]] == await log.read(stream_id, 0)
+
+
+async def test_the_lease_is_renewed(tmp_path: Path) -> None:
+    hub = Hub(SqliteStreamLog(tmp_path / "streams.db"), Limits(lease=0.05, cancel_poll=0.01))
+    stream_id = await hub.start("me", producing(asyncio.Event()))
+    first = await hub.record(stream_id)
+    assert first is not None
+    while (now := await hub.record(stream_id)) is not None and now.lease_until == first.lease_until:
+        await asyncio.sleep(0)
+    assert now is not None
+    assert now.lease_until > first.lease_until
+    await hub.aclose()
+
+
+async def test_when_the_log_fails_the_stream_goes_on_without_ids(
+    hub: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    go_on = asyncio.Event()
+    stream_id = await hub.start("me", producing(Token("a"), go_on, Token("b")))
+    reader = hub.follow(stream_id)
+    first = await anext(reader)
+    assert first == Entry(1, "token", '{"text":"a"}')
+    with sqlite3.connect(tmp_path / "streams.db") as file:
+        file.execute("DROP TABLE events")
+    file.close()
+    go_on.set()
+    assert [(entry.n, entry.event) async for entry in reader if entry] == [(None, "token"), (None, "done")]
+    assert "goes on without ids" in caplog.text
+
+
+async def test_closing_the_hub_ends_what_is_being_produced(tmp_path: Path, log: SqliteStreamLog) -> None:
+    hub = Hub(SqliteStreamLog(tmp_path / "streams.db"), LIMITS)
+    stream_id = await hub.start("me", producing(Token("a"), asyncio.Event()))
+    reader = hub.follow(stream_id)
+    await anext(reader)
+    await hub.aclose()
+    assert [json.loads(entry.data)["code"] for entry in await log.read(stream_id, 1)] == ["producer_lost"]
+    await reader.aclose()
+
+
+async def test_no_task_is_left_behind(hub: Hub) -> None:
+    before = asyncio.all_tasks()
+    await entries(hub, await hub.start("me", producing(Token("a"))))
+    while asyncio.all_tasks() - before:
+        await asyncio.sleep(0)
+
+
+async def test_a_log_that_can_not_be_opened_refuses_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    hub = Hub(SqliteStreamLog(tmp_path / "file" / "streams.db"), LIMITS)
+    with pytest.raises(StoreUnavailable):
+        await hub.start("me", producing())
+    await hub.aclose()
