@@ -1,7 +1,9 @@
-"""What every parser returns."""
+"""What every parser returns, and what it raises instead."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -11,9 +13,10 @@ class UnreadableFile(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A heading that starts at ``start`` in the text; ``level`` 1 is the outermost."""
+    """The heading ``text[start:end]``, markup included; ``level`` 1 is the outermost."""
 
     start: int
+    end: int
     level: int
     title: str
 
@@ -25,3 +28,18 @@ class Parsed:
     text: str
     page_starts: tuple[int, ...] = ()
     headings: tuple[Heading, ...] = ()
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn whatever a library raises over broken input into ``UnreadableFile``.
+
+    The libraries promise no exception types here: hostile files get AssertionError, KeyError, RecursionError,
+    struct.error and more out of them.
+    """
+    try:
+        yield
+    except UnreadableFile:
+        raise
+    except Exception as error:
+        raise UnreadableFile(f"{what}: {str(error) or type(error).__name__}") from error
