@@ -24,7 +24,7 @@ from citestream.http.streams import StreamEndpoint
 from citestream.retrieval import minilm
 from citestream.retrieval.embedder import Embedder
 from citestream.retrieval.sqlite_index import SqliteIndex
-from citestream.settings import Settings, load_settings
+from citestream.settings import BadSettings, Settings, load_settings
 from citestream.streams.hub import Hub
 from citestream.streams.production import Limits
 from citestream.streams.sqlite_log import SqliteStreamLog
@@ -46,12 +46,9 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
-        if isinstance(answerer, LiteLLMAnswerer):
-            answerer.preload()
         yield
         await hub.aclose()
-        if isinstance(answerer, LiteLLMAnswerer):
-            await answerer.aclose()
+        await answerer.aclose()
         await index.aclose()
 
     app = Starlette(
@@ -92,15 +89,21 @@ def open_hub(settings: Settings) -> Hub:
 
 
 def make_answerer(settings: Settings) -> Answerer:
+    """The answerer that ``CITESTREAM_MODEL`` names; what it needs is imported meanwhile. Raises BadSettings."""
     if settings.model in ("", "extractive"):
         return ExtractiveAnswerer()
-    return LiteLLMAnswerer(
+    answerer = LiteLLMAnswerer(
         settings.model,
         api_base=settings.api_base or None,
         max_tokens=settings.max_tokens,
         temperature=settings.temperature,
         first_token_seconds=settings.first_token_seconds,
     )
+    try:
+        answerer.preload()
+    except ModuleNotFoundError as error:
+        raise BadSettings(str(error)) from error
+    return answerer
 
 
 def make_callers(settings: Settings) -> Callers:

@@ -28,12 +28,12 @@ class AskFailed(Exception):
 
 async def local_events(settings: Settings, question: str, kb_ids: Sequence[str]) -> AsyncGenerator[Named]:
     """Ask the index on this machine, without a server. Raises AskFailed."""
-    index, hub = open_index(settings, load_embedder()), open_hub(settings)
+    index, hub, answerer = open_index(settings, load_embedder()), open_hub(settings), make_answerer(settings)
     try:
         known = [kb.id for kb in await index.knowledge_bases()]
         if missing := [kb_id for kb_id in kb_ids if kb_id not in known]:
             raise AskFailed(f"no such knowledge base: {', '.join(missing)} (there are: {', '.join(known) or 'none'})")
-        pipeline = Pipeline(index, make_answerer(settings))
+        pipeline = Pipeline(index, answerer)
         asked = Question(question, tuple(kb_ids or known), results=True)
         stream_id = await hub.start("local", lambda stream_id: pipeline.events(asked, stream_id))
         async with aclosing(hub.follow(stream_id)) as entries:
@@ -42,6 +42,7 @@ async def local_events(settings: Settings, question: str, kb_ids: Sequence[str])
                     yield entry.event, json.loads(entry.data)
     finally:
         await hub.aclose()
+        await answerer.aclose()
         await index.aclose()
 
 

@@ -40,3 +40,7 @@ class Answerer(Protocol):
         Raises ``AnswerError``.
         """
         ...
+
+    async def aclose(self) -> None:
+        """Let go of what is kept for further answers."""
+        ...
