@@ -203,6 +203,8 @@ async def test_a_failure_can_be_tried_again_where_that_helps(stage: Stage, visit
 async def test_a_refusal_is_explained(stage: Stage, visit: Visit) -> None:
     page = await visit(stage.url)
     again = page.get_by_role("button", name="Try again")
+    await page.get_by_role("checkbox", name="engineering").uncheck()
+    stage.knowledge_bases["legal"] = 1
     for refusal, words, can_try_again in [
         (Refusal(429, "Too many answers.", {"Retry-After": "5"}), "Too many answers. Try again in 5 seconds.", 1),
         (Refusal(503, "No store.", {"Retry-After": "1"}), "No store. Try again in 1 second.", 1),
@@ -213,6 +215,8 @@ async def test_a_refusal_is_explained(stage: Stage, visit: Visit) -> None:
         await ask(page)
         await expect(page.locator(".failed p")).to_have_text(words)
         await expect(again).to_have_count(can_try_again)
+    await expect(page.get_by_role("checkbox", name="legal")).to_be_checked()  # after a 404, what there is is read anew
+    await expect(page.get_by_role("checkbox", name="engineering")).not_to_be_checked()
     stage.refusal = Refusal(429, "Too many answers.")
     await ask(page)
     stage.script.token("Now.")
