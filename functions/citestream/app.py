@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from citestream.answer.answerer import Answerer
@@ -17,7 +16,7 @@ from citestream.answer.extractive import ExtractiveAnswerer
 from citestream.answer.litellm import LiteLLMAnswerer
 from citestream.answer.pipeline import Pipeline
 from citestream.http.callers import Callers, IssuerKeys, JwtCallers, LocalCaller
-from citestream.http.library import WEB, LibraryEndpoints, health, page
+from citestream.http.library import LibraryEndpoints, Static, health, page
 from citestream.http.problems import EXCEPTION_HANDLERS
 from citestream.http.search import SearchEndpoint
 from citestream.http.streams import StreamEndpoint
@@ -59,7 +58,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
             Route("/api/v1/documents/{document_id}", library.document),
             Route("/healthz", health),
             Route("/", page),
-            Mount("/static", StaticFiles(directory=WEB)),
+            Mount("/static", Static()),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,

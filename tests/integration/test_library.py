@@ -53,6 +53,8 @@ def test_the_browser_client_is_a_module(url: str) -> None:
     response = httpx.get(f"{url}/static/citestream.js")
     assert response.headers["content-type"].partition(";")[0] in ("text/javascript", "application/javascript")
     assert "export " in response.text
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["cache-control"] == "no-cache"
 
 
 PREFLIGHT = {"Origin": "https://team.example", "Access-Control-Request-Method": "POST"}

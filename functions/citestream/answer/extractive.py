@@ -67,6 +67,12 @@ def plain(text: str) -> str:
     return " ".join(text.replace("[", "(").replace("]", ")").split())
 
 
+def _without_heading(quoted: str, section: str | None) -> str:
+    """Where no full stop or blank line parts them, a heading runs into the first sentence below it."""
+    heading = (section or "").rpartition(" > ")[2]
+    return quoted.removeprefix(heading).lstrip() if heading else quoted
+
+
 def _choose(question: str, passages: Sequence[Passage]) -> list[_Candidate]:
     wanted = stems(question)
     weights = Weights(stems(passage.text) for passage in passages)
@@ -95,9 +101,9 @@ def _candidates(source: int, passage: Passage, wanted: list[str], weights: Weigh
     found = []
     for position, (start, end) in enumerate(sentences(passage.text)):
         quoted = passage.text[start:end]
-        text = plain(quoted)
+        text = plain(_without_heading(quoted, passage.section))
         own = stems(text)
-        if quoted.startswith("#") or text == passage.section or len(own) < _FEWEST_WORDS:
+        if quoted.startswith("#") or len(own) < _FEWEST_WORDS:
             continue
         direct = weights.recall(wanted, own)
         with_heading = weights.recall(wanted, [*own, *heading])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.staticfiles import StaticFiles
 
 import citestream
 from citestream.http.callers import Callers
 from citestream.http.problems import Problem
 from citestream.retrieval.index import Index
 
-WEB = Path(citestream.__file__).parent / "web"
+_WEB = Path(citestream.__file__).parent / "web"
 
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -53,4 +55,16 @@ async def health(request: Request) -> Response:
 
 
 async def page(request: Request) -> Response:
-    return FileResponse(WEB / "index.html", headers=_PAGE_HEADERS)
+    return FileResponse(_WEB / "index.html", headers=_PAGE_HEADERS)
+
+
+class Static(StaticFiles):
+    """The page's scripts and style, under the page's own rules, asked for anew after each deployment."""
+
+    def __init__(self) -> None:
+        super().__init__(directory=_WEB)
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers.update(_PAGE_HEADERS)
+        return response

@@ -7,10 +7,12 @@ import logging
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from citestream.ingest.normal import normalise
+from citestream.ingest.outline import outline_headings
 from citestream.ingest.parsed import Parsed, UnreadableFile, reading
 
 if TYPE_CHECKING:
@@ -32,14 +34,19 @@ logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 
 def parse_pdf(data: bytes) -> Parsed:
-    pages = [_cleaned(page) for page in _page_texts(data)]
+    reader = _opened(data)
+    pages = [_cleaned(page) for page in _page_texts(reader)]
     if not any(pages):
         raise UnreadableFile("no text in it (scanned?): run text recognition (OCR) over it first")
     hyphenated = {word for page in pages for word in _HYPHENATED.findall(page)}
-    return _joined([_whole_words(page, hyphenated) for page in pages])
+    parsed = _joined([_whole_words(page, hyphenated) for page in pages])
+    # A broken outline is no reason to refuse a document whose text could be read.
+    with suppress(UnreadableFile), reading("broken outline"):
+        return replace(parsed, headings=outline_headings(reader, parsed.text, parsed.page_starts))
+    return parsed
 
 
-def _page_texts(data: bytes) -> Iterator[str]:
+def _page_texts(reader: PdfReader) -> Iterator[str]:
     deadline = time.monotonic() + _MAX_SECONDS
 
     def keep_time(*_: object) -> None:
@@ -47,7 +54,7 @@ def _page_texts(data: bytes) -> Iterator[str]:
             raise UnreadableFile(f"takes longer than {_MAX_SECONDS:.0f} seconds to read")
 
     characters = 0
-    for number, page in enumerate(_opened(data).pages, start=1):
+    for number, page in enumerate(reader.pages, start=1):
         with _reading(f"broken PDF, page {number}"):
             keep_time()
             text = page.extract_text(visitor_operand_before=keep_time)
