@@ -22,7 +22,7 @@ class Frame:
 
     @property
     def fields(self) -> dict[str, str]:
-        return dict(line.split(": ", 1) for line in self.lines)  # type: ignore[misc]
+        return dict(line.split(": ", 1) for line in self.lines)
 
     @property
     def event(self) -> str:

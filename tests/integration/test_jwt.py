@@ -149,7 +149,7 @@ def test_signatures_that_do_not_hold(issuer: Issuer, guarded: str) -> None:
     refused(guarded, bearer(issuer.token("x" * 40, "HS256")))
     refused(guarded, bearer(issuer.token(EC_KEY, "ES256", "rsa")))
     refused(guarded, bearer(issuer.token(RSA_KEY, kid=None)))
-    unsigned = jwt.encode({"iss": issuer.url, "aud": AUDIENCE, "sub": "ada", "exp": 9_999_999_999}, None, "none")
+    unsigned = jwt.encode({"iss": issuer.url, "aud": AUDIENCE, "sub": "ada", "exp": 9_999_999_999}, "", "none")
     refused(guarded, bearer(unsigned))
 
 
