@@ -360,12 +360,20 @@ async def test_a_missing_key_is_told_without_a_request(
     server: OpenAIServer, answerer: LiteLLMAnswerer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
-    _, error = await until_failure(answerer)
+    _, error = await until_failure(LiteLLMAnswerer("openai/test-model"))
     assert (error.message, error.retryable) == (
         "The model is not set up on this server: a key or a package is missing.",
         False,
     )
     assert server.replies == []
+
+
+async def test_a_server_of_ones_own_needs_no_key(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    own = LiteLLMAnswerer("openai/test-model", api_base=server.base_url)
+    server.reply(*answer("Yes [1]."))
+    assert [piece async for piece in ask(own)][0] == "Yes [1]."
+    await own.aclose()
 
 
 async def test_preload_leaves_nothing_to_import_to_the_first_answer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import os
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
@@ -34,7 +35,7 @@ class LiteLLMAnswerer:
     ) -> None:
         self._model = model
         self._first_token_seconds = first_token_seconds
-        self._request = {
+        self._request: dict[str, Any] = {
             "model": model,
             "api_base": api_base,
             "max_tokens": max_tokens,
@@ -45,6 +46,9 @@ class LiteLLMAnswerer:
             # Longer than our own limit, which then ends the wait for the first text; this ends a silence after it.
             "timeout": first_token_seconds + 1,
         }
+        if api_base and model.startswith("openai/") and not os.environ.get("OPENAI_API_KEY"):
+            # A server of one's own wants no key; the client that asks it does.
+            self._request["api_key"] = "none"
 
     def preload(self) -> None:
         """Begin to import LiteLLM in the background. Raises ``ModuleNotFoundError`` where it is not installed."""
