@@ -30,7 +30,7 @@ async def local_events(settings: Settings, question: str, kb_ids: Sequence[str])
     """Ask the index on this machine, without a server. Raises AskFailed."""
     index, hub, answerer = open_index(settings, load_embedder()), open_hub(settings), make_answerer(settings)
     try:
-        known = [kb.id for kb in await index.knowledge_bases()]
+        known = await index.kb_ids()
         if missing := [kb_id for kb_id in kb_ids if kb_id not in known]:
             raise AskFailed(f"no such knowledge base: {', '.join(missing)} (there are: {', '.join(known) or 'none'})")
         pipeline = Pipeline(index, answerer)

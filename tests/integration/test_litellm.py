@@ -372,7 +372,7 @@ async def test_a_server_of_ones_own_needs_no_key(server: OpenAIServer, monkeypat
     monkeypatch.delenv("OPENAI_API_KEY")
     own = LiteLLMAnswerer("openai/test-model", api_base=server.base_url)
     server.reply(*answer("Yes [1]."))
-    assert [piece async for piece in ask(own)][0] == "Yes [1]."
+    assert [piece async for piece in ask(own)] == ["Yes [1].", Ending("stop", Usage(100, 1))]
     await own.aclose()
 
 

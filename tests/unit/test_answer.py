@@ -13,7 +13,7 @@ from citestream.answer.extractive import ExtractiveAnswerer, plain
 from citestream.answer.markers import Markers
 from citestream.answer.overlap import Weights, stems
 from citestream.answer.pipeline import Pipeline, Question
-from citestream.model import Citation, Document, Done, Event, KnowledgeBase, Passage, Results, Token
+from citestream.model import Citation, Document, Done, Event, Passage, Results, Token
 
 GUIDE = "Access tokens live for 15 minutes. Refresh tokens live for 30 days. Both are revoked at logout."
 POLICY = "Laptops are encrypted. A lost laptop is reported within 1 hour. The desk is open all day."
@@ -193,9 +193,6 @@ class OneIndex:
 
     async def document(self, document_id: str) -> Document | None:
         return Document(document_id, document_id, "kb", self.text) if self.text is not None else None
-
-    async def knowledge_bases(self) -> Sequence[KnowledgeBase]:
-        return []
 
 
 class Scripted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,11 +31,11 @@ def claims(answer: str, marks: Sequence[Mark]) -> list[Claim]:
     plain, places = _without_marks(answer, marks)
     spans = sentences(plain)
     cited: list[list[int]] = [[] for _ in spans]
+    starts = [start for start, _ in spans]
     for place, mark in zip(places, marks, strict=True):
         # A marker belongs to the sentence it follows, on whichever side of the full stop it stands.
-        index = max((i for i, (start, _) in enumerate(spans) if start < place), default=0)
         if spans:
-            cited[index].append(mark.number)
+            cited[max(bisect_left(starts, place) - 1, 0)].append(mark.number)
     return [Claim(plain[start:end], tuple(numbers)) for (start, end), numbers in zip(spans, cited, strict=True)]
 
 

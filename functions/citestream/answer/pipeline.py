@@ -11,7 +11,7 @@ from citestream.answer.answerer import NO_ANSWER, Answerer, Ending
 from citestream.answer.citations import cite, claims
 from citestream.answer.confidence import components, score
 from citestream.answer.markers import Markers
-from citestream.model import Citation, Done, Event, Passage, Results, Timing, Token
+from citestream.model import Citation, Document, Done, Event, Passage, Results, Timing, Token
 from citestream.retrieval.index import Index
 
 DEFAULT_TOP_K = 8
@@ -54,7 +54,7 @@ class Pipeline:
             text.append(out)
             yield Token(out)
         answer = "".join(text)
-        citations = [await self._verified(citation) for citation in cite(answer, markers, passages)]
+        citations = await self._verified(cite(answer, markers, passages))
         for citation in citations:
             yield citation
         found = claims(answer, markers.marks)
@@ -77,17 +77,22 @@ class Pipeline:
             async for piece in pieces:
                 yield piece
 
-    async def _verified(self, citation: Citation) -> Citation:
-        """The citation as it is, where its excerpt stands in the document now; else moved to where it stands, or
-        marked as unsupported: the document has been replaced since the passage was found."""
-        document = await self._index.document(citation.document_id)
-        text = document.text if document else ""
-        if text[citation.char_start : citation.char_end] == citation.excerpt:
-            return citation
-        start = text.find(citation.excerpt)
-        if start < 0:
-            return replace(citation, support=0.0)
-        return replace(citation, char_start=start, char_end=start + len(citation.excerpt))
+    async def _verified(self, citations: Sequence[Citation]) -> list[Citation]:
+        """The citations, each checked against its document as it is now."""
+        documents = {each: await self._index.document(each) for each in {one.document_id for one in citations}}
+        return [_in_place(citation, documents[citation.document_id]) for citation in citations]
+
+
+def _in_place(citation: Citation, document: Document | None) -> Citation:
+    """As it is where its excerpt stands there; else moved to where it stands, or marked as unsupported: the document
+    has been replaced since the passage was found."""
+    text = document.text if document else ""
+    if text[citation.char_start : citation.char_end] == citation.excerpt:
+        return citation
+    start = text.find(citation.excerpt)
+    if start < 0:
+        return replace(citation, support=0.0)
+    return replace(citation, char_start=start, char_end=start + len(citation.excerpt))
 
 
 def _milliseconds(since: float) -> int:

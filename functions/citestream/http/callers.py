@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 import urllib.request
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,9 +27,6 @@ class Caller:
 
     def may_read(self, kb_id: str) -> bool:
         return self.kb_ids is None or kb_id in self.kb_ids
-
-    def readable(self, kb_ids: Iterable[str]) -> list[str]:
-        return [kb_id for kb_id in kb_ids if self.may_read(kb_id)]
 
 
 class Callers(Protocol):

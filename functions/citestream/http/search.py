@@ -58,7 +58,7 @@ class SearchEndpoint:
 
     async def _readable(self, caller: Caller, ask: Ask) -> list[str]:
         """The knowledge bases to search. Raises Problem 404, which tells nothing about what others may read."""
-        readable = caller.readable(kb.id for kb in await self._index.knowledge_bases())
+        readable = [kb_id for kb_id in await self._index.kb_ids() if caller.may_read(kb_id)]
         if ask.kb_ids is None:
             return readable
         if not set(ask.kb_ids) <= set(readable):

@@ -23,6 +23,10 @@ class Index(Protocol):
     Every method raises StoreUnavailable when the store does not answer.
     """
 
+    async def kb_ids(self) -> Sequence[str]:
+        """The ids of all knowledge bases: what every request asks for, and quick."""
+        ...
+
     async def knowledge_bases(self) -> Sequence[KnowledgeBase]: ...
 
     async def document(self, document_id: str) -> Document | None: ...

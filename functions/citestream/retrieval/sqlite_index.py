@@ -56,6 +56,11 @@ class SqliteIndex:
             raise WrongIndex(f"{message}: remove the file and ingest again")
         return connection
 
+    async def kb_ids(self) -> Sequence[str]:
+        sql = "SELECT id FROM knowledge_bases ORDER BY id"
+        rows = await self._worker.run(lambda connection: connection.execute(sql).fetchall())
+        return [kb_id for (kb_id,) in rows]
+
     async def knowledge_bases(self) -> Sequence[KnowledgeBase]:
         sql = """
             SELECT id, count(*), sum(chunk_count) FROM knowledge_bases JOIN documents USING (kb)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
 
+from citestream.errors import StoreUnavailable
 from citestream.model import Event
 from citestream.streams.entry import Entry, to_entry
 from citestream.streams.log import Fenced, StreamLog, StreamRecord
 from citestream.streams.production import CANCELLED, PRODUCER_LOST, Limits, Production
+
+_LOG = logging.getLogger("citestream.streams")
 
 # An ended stream's record outlives its events' retention, so that a late reader is told 410 and not 404.
 _REMEMBERED_SECONDS = 3600.0
@@ -34,12 +38,11 @@ class Hub:
 
         Raises StoreUnavailable.
         """
-        await self._sweep()
         stream_id = secrets.token_hex(16)
         lease_until = time.time() + self.limits.lease
         await self._log.create(StreamRecord(stream_id, owner, self._producer, lease_until))
         production = Production(stream_id, self._producer, self._log, self.limits)
-        task = asyncio.create_task(production.run(produce(stream_id)), name=f"production {stream_id}")
+        task = asyncio.create_task(self._run(production, produce(stream_id)), name=f"production {stream_id}")
         self._live[stream_id] = (production, task)
         task.add_done_callback(lambda _: self._live.pop(stream_id))
         return stream_id
@@ -109,7 +112,12 @@ class Hub:
             return True
         return True
 
-    async def _sweep(self) -> None:
+    async def _run(self, production: Production, events: AsyncGenerator[Event]) -> None:
+        await production.run(events)
+        # Now and then, when no reader waits for it.
         if time.monotonic() >= self._sweep_at:
             self._sweep_at = time.monotonic() + _SWEEP_SECONDS
-            await self._log.sweep(time.time() - self.limits.retention - _REMEMBERED_SECONDS)
+            try:
+                await self._log.sweep(time.time() - self.limits.retention - _REMEMBERED_SECONDS)
+            except StoreUnavailable as error:
+                _LOG.warning("old streams could not be removed: %s", error)
