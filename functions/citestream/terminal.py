@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -16,10 +17,12 @@ import httpx_sse
 from citestream.answer.pipeline import Pipeline, Question
 from citestream.app import load_embedder, make_answerer, open_hub, open_index
 from citestream.settings import Settings
+from citestream.streams.collected import Collected
 
 #: One event: its name and its data.
 Named = tuple[str, dict[str, Any]]
 _RECONNECTS = 5
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class AskFailed(Exception):
@@ -31,6 +34,8 @@ async def local_events(settings: Settings, question: str, kb_ids: Sequence[str])
     index, hub, answerer = open_index(settings, load_embedder()), open_hub(settings), make_answerer(settings)
     try:
         known = await index.kb_ids()
+        if not known:
+            raise AskFailed(f"there are no documents in {settings.data}: citestream ingest PATH --kb NAME adds some")
         if missing := [kb_id for kb_id in kb_ids if kb_id not in known]:
             raise AskFailed(f"no such knowledge base: {', '.join(missing)} (there are: {', '.join(known) or 'none'})")
         pipeline = Pipeline(index, answerer)
@@ -56,7 +61,7 @@ async def remote_events(url: str, question: str, kb_ids: Sequence[str]) -> Async
     if token := os.environ.get("CITESTREAM_TOKEN"):
         headers["Authorization"] = f"Bearer {token}"
     # Heartbeats come every 3 s; a silence of 15 s is a dead connection.
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=httpx.Timeout(15)) as client:
+    async with httpx.AsyncClient(base_url=_checked(url), headers=headers, timeout=httpx.Timeout(15)) as client:
         reader = _Reader(client)
         ended = False
         try:
@@ -71,6 +76,16 @@ async def remote_events(url: str, question: str, kb_ids: Sequence[str]) -> Async
         finally:
             if not ended:
                 await reader.cancel()
+
+
+def _checked(url: str) -> httpx.URL:
+    try:
+        checked = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise AskFailed(f"{url!r} is no URL: {error}") from error
+    if checked.scheme not in ("http", "https") or not checked.host or (checked.port or 0) > 65535:
+        raise AskFailed(f"{url!r} is no address of a server: http://HOST:PORT is")
+    return checked
 
 
 class _Reader:
@@ -95,10 +110,13 @@ class _Reader:
         try:
             if response.status_code != 200:
                 raise AskFailed(_problem(response.status_code, await response.aread()))
-            self._location = response.headers.get("Location", self._location)
+            if "Location" in response.headers:
+                self._location = str(response.url.join(response.headers["Location"]))
             async for event in httpx_sse.EventSource(response).aiter_sse():
                 self._last_id = event.id or self._last_id
                 yield event.event, json.loads(event.data)
+        except httpx_sse.SSEError as error:
+            raise AskFailed(f"{request.url} does not answer with a stream of events: {error}") from error
         except httpx.HTTPError:
             return
         finally:
@@ -130,26 +148,24 @@ def _problem(status: int, body: bytes) -> str:
 
 async def show(events: AsyncGenerator[Named], *, as_json: bool) -> bool:
     """Print the answer as it comes and its sources below, or one JSON object at the end. False where it failed."""
-    answer: dict[str, Any] = {"answer": "", "citations": [], "results": []}
+    collected = Collected()
     async with aclosing(events):
         async for name, data in events:
-            if name == "token":
-                answer["answer"] += data["text"]
-                if not as_json:
-                    click.echo(data["text"], nl=False)
-            elif name == "citation":
-                answer["citations"].append(data)
-            elif name == "results":
-                answer["results"] += data["results"]
-            elif name == "failure":
-                click.echo(
-                    json.dumps(data, ensure_ascii=False) if as_json else f"\nFailed: {data['message']}", err=not as_json
-                )
-                return False
-            else:
-                answer |= data
-    click.echo(json.dumps(answer, ensure_ascii=False) if as_json else f"\n{sources(answer)}")
-    return True
+            collected.add(name, data)
+            if name == "token" and not as_json:
+                click.echo(_printable(data["text"]), nl=False)
+    if as_json:
+        click.echo(json.dumps(collected.failure or collected.body(), ensure_ascii=False))
+    elif collected.failure:
+        click.echo(f"\nFailed: {_printable(collected.failure['message'])}", err=True)
+    else:
+        click.echo(f"\n{_printable(sources(collected.body()))}")
+    return collected.failure is None
+
+
+def _printable(text: str) -> str:
+    """Without what a terminal would obey instead of showing it."""
+    return _CONTROL.sub("", text)
 
 
 def sources(answer: dict[str, Any]) -> str:

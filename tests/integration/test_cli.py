@@ -18,12 +18,15 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import CliRunner, Result
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from citestream import __version__
 from citestream.cli import main
 from tests.cutting_proxy import cutting
 from tests.openai_server import OpenAIServer, Status
-from tests.server import product
+from tests.openai_server import answer as steps
+from tests.server import product, serving
 from tests.sse import STREAM
 
 
@@ -328,3 +331,40 @@ def test_a_lost_connection_is_resumed(library: Path) -> None:
 def _size_of_stream(url: str) -> int:
     body = {"query": QUESTION, "include": ["results"]}
     return len(httpx.post(f"{url}/api/v1/search", json=body, headers=STREAM).content)
+
+
+# --- ask, against servers that are not what they should be
+
+
+async def _plain_app(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        await PlainTextResponse("hello")(scope, receive, send)
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:99999", "ftp://x", "nonsense"])
+def test_a_url_that_is_none(url: str) -> None:
+    result = run("ask", "x", "--url", url)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+
+
+def test_a_server_that_is_not_ours() -> None:
+    with serving(_plain_app) as url:
+        result = run("ask", "x", "--url", url)
+    assert result.exit_code == 1
+    assert "does not answer with a stream of events" in result.output
+
+
+def test_what_a_terminal_would_obey_is_left_out(library: Path) -> None:
+    with OpenAIServer() as openai:
+        openai.reply(*steps("\x1b[2JRed \x9b31malert\x07 [1]."))
+        env = {"CITESTREAM_MODEL": "openai/m", "CITESTREAM_API_BASE": openai.base_url}
+        output = run("ask", QUESTION, "--data", library, env=env).output
+    assert "[2JRed 31malert [1]." in output
+    assert not {"\x1b", "\x9b", "\x07"} & set(output)
+
+
+def test_without_documents_the_way_to_add_some_is_told(data: Path) -> None:
+    result = run("ask", "x", "--data", data)
+    assert result.exit_code == 1
+    assert "citestream ingest" in result.output

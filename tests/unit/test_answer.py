@@ -91,7 +91,7 @@ def test_an_excerpt_is_never_empty_nor_endless() -> None:
 def test_citations_are_numbered_as_the_markers_and_lie_in_their_passages() -> None:
     passages = [passage(GUIDE, start=100), passage(POLICY, "policy.md", start=50)]
     text, markers = fed(2, "Report a lost laptop within 1 hour [2]. Refresh tokens live 30 days [1]. It is open [2].")
-    first, second = cite(text, markers, passages)
+    first, second = cite(claims(text, markers.marks), markers.sources, passages)
     assert (first.number, first.document_name) == (1, "policy.md")
     assert first.excerpt in POLICY
     assert POLICY[first.char_start - 50 : first.char_end - 50] == first.excerpt

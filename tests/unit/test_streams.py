@@ -173,6 +173,26 @@ async def test_a_reader_of_another_process_follows_the_log(hub: Hub, tmp_path: P
     await other.aclose()
 
 
+async def test_what_is_appended_while_a_reader_takes_its_time_does_not_wait_for_the_next_event(hub: Hub) -> None:
+    go_on = asyncio.Event()
+    stream_id = await hub.start("me", producing(Token("a"), go_on, Token("b"), asyncio.Event()))
+    reader = hub.follow(stream_id)
+    assert await anext(reader) == Entry(1, "token", '{"text":"a"}')
+    go_on.set()
+    while not (record := await hub.record(stream_id)) or record.last < 2:
+        await asyncio.sleep(0)
+    async with asyncio.timeout(LIMITS.heartbeat / 4):
+        assert await anext(reader) == Entry(2, "token", '{"text":"b"}')
+
+
+def test_the_defaults_keep_what_clients_were_promised() -> None:
+    limits = Limits()
+    assert (limits.answer, limits.heartbeat, limits.retention) == (60, 3, 60)
+    assert limits.lease + limits.lease / 3 < 15  # a crashed producer's stream is readable to its end within 15 s
+    assert limits.cancel_poll < 1  # a cancel stops the production within 1 s
+    assert (limits.coalesce, limits.token_bytes) == (0.1, 900)
+
+
 async def test_silence_is_told(tmp_path: Path) -> None:
     quick = Limits(heartbeat=0.01)
     hub, other = (Hub(SqliteStreamLog(tmp_path / "streams.db"), quick) for _ in range(2))
@@ -215,6 +235,74 @@ async def test_an_answer_that_takes_too_long_ends(tmp_path: Path) -> None:
     hub = Hub(SqliteStreamLog(tmp_path / "streams.db"), Limits(answer=0.01))
     assert await failure_of(hub, producing(Token("a"), asyncio.Event())) == (["token", "failure"], "timeout")
     await hub.aclose()
+
+
+async def test_an_event_that_fits_no_frame_is_a_failure_before_the_log_has_it(hub: Hub) -> None:
+    assert await failure_of(hub, producing(Results((passage("x" * 20_000),)))) == (["failure"], "internal_error")
+
+
+async def test_a_source_that_cancels_itself_does_not_hang(hub: Hub) -> None:
+    async def produce(stream_id: str) -> AsyncGenerator[Event]:
+        yield Token("a")
+        raise asyncio.CancelledError("a scope of the source's own")
+
+    assert await failure_of(hub, produce) == (["token", "failure"], "internal_error")
+
+
+class Faulty(SqliteStreamLog):
+    """A log with a bug, as another implementation may have one."""
+
+    renewed = asyncio.Event()
+
+    async def renew(self, stream_id: str, producer: str, lease_until: float) -> None:
+        self.renewed.set()
+        raise KeyError("lease")
+
+
+async def test_an_unforeseen_error_beside_the_answer_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = Faulty(tmp_path / "streams.db")
+    hub = Hub(log, LIMITS)
+    stream_id = await hub.start("me", producing(asyncio.Event()))
+    await log.renewed.wait()
+    await hub.cancel(stream_id)
+    await entries(hub, stream_id)
+    assert "KeyError: 'lease'" in caplog.text
+    await hub.aclose()
+
+
+async def test_cancelling_here_does_not_wait_for_the_next_look_into_the_log(tmp_path: Path) -> None:
+    hub = Hub(SqliteStreamLog(tmp_path / "streams.db"), Limits(cancel_poll=1000, heartbeat=1000))
+    stream_id = await hub.start("me", producing(asyncio.Event()))
+    await hub.cancel(stream_id)
+    assert [entry.event for entry in await entries(hub, stream_id)] == ["failure"]
+    await hub.aclose()
+
+
+async def test_following_a_stream_that_is_not_there_or_over_ends(hub: Hub) -> None:
+    assert await entries(hub, "unknown") == []
+    stream_id = await hub.start("me", producing(Token("a")))
+    assert len(await entries(hub, stream_id)) == 2
+    assert await entries(hub, stream_id, after=2) == []
+    assert await entries(hub, stream_id, after=7) == []
+
+
+async def test_the_stream_ends_when_its_production_has_let_go_of_everything(hub: Hub) -> None:
+    closed = False
+
+    async def produce(stream_id: str) -> AsyncGenerator[Event]:
+        nonlocal closed
+        try:
+            yield Token("a")
+            yield done(stream_id)
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            closed = True
+
+    await entries(hub, await hub.start("me", produce))
+    assert closed
 
 
 async def test_cancelling_ends_the_production_and_closes_its_source(hub: Hub) -> None:

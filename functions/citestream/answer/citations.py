@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from citestream.answer.markers import Mark, Markers
+from citestream.answer.markers import Mark
 from citestream.answer.overlap import Weights, stems
 from citestream.model import Citation, Passage
 from citestream.sentences import sentences
@@ -39,12 +39,11 @@ def claims(answer: str, marks: Sequence[Mark]) -> list[Claim]:
     return [Claim(plain[start:end], tuple(numbers)) for (start, end), numbers in zip(spans, cited, strict=True)]
 
 
-def cite(answer: str, markers: Markers, passages: Sequence[Passage]) -> list[Citation]:
-    """One citation for each number of the answer, ascending."""
-    found = claims(answer, markers.marks)
+def cite(found: Sequence[Claim], sources: Sequence[int], passages: Sequence[Passage]) -> list[Citation]:
+    """One citation for each number of the answer, ascending; ``sources`` has the passage, from 1, of each number."""
     weights = Weights(stems(passage.text) for passage in passages)
     citations = []
-    for number, source in enumerate(markers.sources, start=1):
+    for number, source in enumerate(sources, start=1):
         wanted = [stems(claim.text) for claim in found if number in claim.numbers]
         citations.append(_citation(number, passages[source - 1], wanted, weights))
     return citations

@@ -39,14 +39,14 @@ class Components:
 
 def components(
     question: str,
-    found: Sequence[Claim],
+    claims: Sequence[Claim],
     citations: Sequence[Citation],
     passages: Sequence[Passage],
     invalid: int,
 ) -> Components:
     """``coverage``: sentences that cite; ``support``: mean over citations; ``retrieval``: the question's terms that
     the passages hold."""
-    needing = [claim for claim in found if len(stems(claim.text)) >= _FEWEST_TERMS]
+    needing = [claim for claim in claims if len(stems(claim.text)) >= _FEWEST_TERMS]
     covered = sum(1 for claim in needing if claim.numbers)
     texts = [stems(f"{passage.section or ''} {passage.text}") for passage in passages]
     held = Weights(texts).recall(stems(question), (term for text in texts for term in text))

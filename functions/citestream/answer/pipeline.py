@@ -41,23 +41,24 @@ class Pipeline:
         retrieval = _milliseconds(started)
         if question.results:
             yield Results(tuple(passages))
-        markers, text, first_token, ending = Markers(len(passages)), [], 0, Ending("no_answer")
-        async with aclosing(self._pieces(question.text, passages)) as pieces:
+        markers, ending, first_token = Markers(len(passages)), None, 0
+        text: list[str] = []
+        async with aclosing(self._written(question.text, passages, markers)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Ending):
                     ending = piece
-                elif out := markers.feed(piece):
-                    first_token = first_token or _milliseconds(started)
-                    text.append(out)
-                    yield Token(out)
-        if out := markers.close():
-            text.append(out)
-            yield Token(out)
+                    continue
+                if not text:
+                    first_token = _milliseconds(started)
+                text.append(piece)
+                yield Token(piece)
+        if ending is None:
+            raise RuntimeError("the answerer stopped without an ending")
         answer = "".join(text)
-        citations = await self._verified(cite(answer, markers, passages))
+        found = claims(answer, markers.marks)
+        citations = await self._verified(cite(found, markers.sources, passages))
         for citation in citations:
             yield citation
-        found = claims(answer, markers.marks)
         parts = components(question.text, found, citations, passages, markers.invalid)
         yield Done(
             confidence_score=score(parts, citations, ending.finish_reason, passages),
@@ -68,14 +69,22 @@ class Pipeline:
             timing_ms=Timing(retrieval, first_token, _milliseconds(started)),
         )
 
-    async def _pieces(self, question: str, passages: Sequence[Passage]) -> AsyncGenerator[str | Ending]:
+    async def _written(
+        self, question: str, passages: Sequence[Passage], markers: Markers
+    ) -> AsyncGenerator[str | Ending]:
+        """The answer's text with its markers in order, no piece empty, and its ending."""
         if not passages:
             yield NO_ANSWER
             yield Ending("no_answer")
             return
         async with aclosing(self._answerer.answer(question, passages)) as pieces:
             async for piece in pieces:
-                yield piece
+                if isinstance(piece, Ending):
+                    if rest := markers.close():
+                        yield rest
+                    yield piece
+                elif out := markers.feed(piece):
+                    yield out
 
     async def _verified(self, citations: Sequence[Citation]) -> list[Citation]:
         """The citations, each checked against its document as it is now."""

@@ -54,6 +54,12 @@ async def _pump(events: AsyncGenerator[Event], queue: asyncio.Queue[Event | _End
                 await queue.put(event)
     except Exception as error:  # the consumer raises it, after what came before it
         end = _End(error)
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        # The source's own, by which nobody means this task: the consumer must not wait for ever.
+        end = _End(RuntimeError(f"the source was cancelled: {error}"))
     await queue.put(end)
 
 

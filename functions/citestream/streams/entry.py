@@ -28,9 +28,14 @@ class Entry:
 
 
 def to_entry(event: Event, n: int | None) -> Entry:
-    """The event's name and data, as they go to the log and onto the wire."""
-    data = {"text": event.text} if isinstance(event, Token) else asdict(event)
-    return Entry(n, type(event).__name__.lower(), to_json(data))
+    """The event's name and data, as they go to the log and onto the wire.
+
+    Raises ValueError where they don't fit a frame: better here than when the log has them and no reader can.
+    """
+    data = to_json({"text": event.text} if isinstance(event, Token) else asdict(event))
+    if len(data.encode()) > FRAME_LIMIT - _ENVELOPE:
+        raise ValueError(f"{type(event).__name__} of {len(data.encode())} bytes does not fit a frame")
+    return Entry(n, type(event).__name__.lower(), data)
 
 
 def to_frame(entry: Entry, stream_id: str) -> bytes:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
 from citestream.answer.answerer import AnswerError
 from citestream.errors import StoreUnavailable
@@ -27,7 +29,11 @@ STORE_FAILED = Failure("internal_error", "The documents can't be searched just n
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """In seconds and bytes; how often ``cancelled`` is looked up lets another process stop a stream within 1 s."""
+    """How long things may take, in seconds, and how large a token event may be, in bytes.
+
+    A lost producer is noticed when its ``lease`` has run out; a cancel of another process after ``cancel_poll``.
+    Tokens are joined for ``coalesce`` seconds or up to ``token_bytes``.
+    """
 
     answer: float = 60.0
     heartbeat: float = 3.0
@@ -44,23 +50,23 @@ class Production:
     Where the log fails in mid-stream the events go on without numbers, so that nobody takes them for resumable.
     """
 
-    def __init__(self, stream_id: str, producer: str, log: StreamLog, limits: Limits) -> None:
+    def __init__(self, stream_id: str, log: StreamLog, limits: Limits) -> None:
         self.stream_id = stream_id
-        self.entries: list[Entry] = []
-        self.ended = False
-        self._producer = producer
+        #: Names this production in the log, so that no other one's events are taken for its own.
+        self.producer = secrets.token_hex(8)
         self._log = log
         self._limits = limits
+        self._entries: list[Entry] = []
+        self._ended = False
         self._logged = True
         self._writing = asyncio.Lock()
         self._changed = asyncio.Event()
-        self._stop = asyncio.Event()
-        self._stopped_by = CANCELLED
+        self._stop: asyncio.Future[Failure] = asyncio.get_running_loop().create_future()
 
     def stop(self, failure: Failure) -> None:
-        """End the stream with this failure; the production goes on to write it."""
-        self._stopped_by = failure
-        self._stop.set()
+        """End the stream with this failure; the production goes on to write it. The first stop counts."""
+        if not self._stop.done():
+            self._stop.set_result(failure)
 
     async def follow(self, after: int) -> AsyncGenerator[Entry | None]:
         """The entries after the ``after``-th as they come; None for each heartbeat interval without one.
@@ -69,18 +75,18 @@ class Production:
         """
         seen = after
         while True:
-            for entry in self.entries[seen:]:
+            # Before the entries are read: whatever is appended from here on, while a slow reader takes its time, sets
+            # this very event.
+            changed = self._changed
+            for entry in self._entries[seen:]:
                 seen += 1
                 yield entry
-            if self.ended:
-                if len(self.entries) == seen:
-                    return
-            elif not await self._changes():
+            if self._ended and len(self._entries) == seen:
+                return
+            if not await self._within_heartbeat(changed):
                 yield None
 
-    async def _changes(self) -> bool:
-        """Wait for the next change; False where none comes within a heartbeat interval."""
-        changed = self._changed
+    async def _within_heartbeat(self, changed: asyncio.Event) -> bool:
         try:
             async with asyncio.timeout(self._limits.heartbeat):
                 return await changed.wait()
@@ -90,40 +96,47 @@ class Production:
     async def run(self, events: AsyncGenerator[Event]) -> None:
         """Produce until the terminal event, whatever happens: failures become one."""
         work = asyncio.create_task(self._work(events))
-        stop = asyncio.create_task(self._stop.wait())
         watch = asyncio.create_task(self._watch())
         try:
-            await asyncio.wait({work, stop}, timeout=self._limits.answer, return_when=asyncio.FIRST_COMPLETED)
+            waited_for: set[asyncio.Future[Any]] = {work, self._stop}
+            await asyncio.wait(waited_for, timeout=self._limits.answer, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
-                await self._end(self._stopped_by if stop.done() else TIMEOUT)
+                await self._end(self._stop.result() if self._stop.done() else TIMEOUT)
         finally:
-            for task in (work, stop, watch):
-                task.cancel()
-            await asyncio.gather(work, stop, watch, return_exceptions=True)
-            self.ended = True
+            work.cancel()
+            watch.cancel()
+            for result in await asyncio.gather(work, watch, return_exceptions=True):
+                if isinstance(result, Exception):
+                    _LOG.error("stream %s: unforeseen", self.stream_id, exc_info=result)
+            self._ended = True
             self._notify()
 
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
     async def _work(self, events: AsyncGenerator[Event]) -> None:
-        failure = INTERNAL_ERROR
         try:
-            async with aclosing(coalesce(events, self._limits.coalesce, self._limits.token_bytes)) as joined:
-                async for event in joined:
-                    for part in split_results(event.results) if isinstance(event, Results) else [event]:
-                        await self._append(part)
-            if not self.ended:
-                raise RuntimeError("the answer ended without a terminal event")
-            return
+            await self._append_all(events)
         except Fenced:
             _LOG.warning("stream %s was taken over: stopped", self.stream_id)
-            return
         except AnswerError as error:
-            failure = Failure(error.code, error.message, error.retryable)
+            await self._end(Failure(error.code, error.message, error.retryable))
         except StoreUnavailable:
             _LOG.exception("stream %s: the index does not answer", self.stream_id)
-            failure = STORE_FAILED
+            await self._end(STORE_FAILED)
         except Exception:
             _LOG.exception("stream %s failed", self.stream_id)
-        await self._end(failure)
+            await self._end(INTERNAL_ERROR)
+
+    async def _append_all(self, events: AsyncGenerator[Event]) -> None:
+        async with aclosing(coalesce(events, self._limits.coalesce, self._limits.token_bytes)) as joined:
+            async for event in joined:
+                for part in split_results(event.results) if isinstance(event, Results) else [event]:
+                    await self._append(part)
+                if self._ended:
+                    return
+        raise RuntimeError("the answer ended without a terminal event")
 
     async def _end(self, failure: Failure) -> None:
         try:
@@ -133,24 +146,20 @@ class Production:
 
     async def _append(self, event: Event) -> None:
         async with self._writing:
-            if self.ended:
+            if self._ended:
                 return
-            n = len(self.entries) + 1
-            entry = to_entry(event, n)
-            if not await self._is_logged(entry):
+            entry = to_entry(event, len(self._entries) + 1)
+            if not await self._write(entry):
                 entry = to_entry(event, None)
-            self.entries.append(entry)
-            self.ended = entry.final
+            self._entries.append(entry)
+            self._ended = entry.final
             self._notify()
 
-    def _notify(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    async def _is_logged(self, entry: Entry) -> bool:
+    async def _write(self, entry: Entry) -> bool:
+        """Write the entry to the log; False where the log has failed, now or before."""
         if self._logged:
             try:
-                await self._log.append(self.stream_id, self._producer, entry)
+                await self._log.append(self.stream_id, self.producer, entry)
             except StoreUnavailable:
                 _LOG.exception("stream %s goes on without ids: its log failed at event %s", self.stream_id, entry.n)
                 self._logged = False
@@ -163,7 +172,7 @@ class Production:
             await asyncio.sleep(self._limits.cancel_poll)
             try:
                 if time.monotonic() >= renew_at:
-                    await self._log.renew(self.stream_id, self._producer, time.time() + self._limits.lease)
+                    await self._log.renew(self.stream_id, self.producer, time.time() + self._limits.lease)
                     renew_at = time.monotonic() + self._limits.lease / 3
                 record = await self._log.get(self.stream_id)
             except StoreUnavailable:
