@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from citestream.answer.markers import Mark
 from citestream.answer.overlap import Weights, stems
-from citestream.model import Citation, Passage
+from citestream.model import Citation, Document, Passage
 from citestream.sentences import sentences
 
 # An excerpt has at most so many sentences, and so many code points.
 _MOST_SENTENCES = 3
 _MOST_CHARACTERS = 700
+# How far from where it was the likeness of an excerpt is looked for, in code points.
+_NEARBY = 1000
 # A longer excerpt must support so much more for each sentence it adds.
 _PRICE_OF_A_SENTENCE = 0.08
 
@@ -83,6 +85,28 @@ def best_span(text: str, wanted: Sequence[str], weights: Weights) -> tuple[int, 
             if gain > best_gain:
                 best, best_gain = (start, end), gain
     return best
+
+
+def in_place(citation: Citation, document: Document | None) -> Citation:
+    """The citation, verbatim in its document as it is now, which may have been replaced since the passage was found.
+
+    Where the excerpt stands no more, the nearest thing to it does instead, and supports that much less. In a document
+    that has been removed nothing supports anything.
+    """
+    if document is None:
+        return replace(citation, support=0.0)
+    text, start = document.text, citation.char_start
+    if text[start : citation.char_end] == citation.excerpt:
+        return citation
+    found = text.find(citation.excerpt)
+    if found >= 0:
+        return replace(citation, char_start=found, char_end=found + len(citation.excerpt))
+    first = max(0, min(start, len(text)) - _NEARBY)
+    wanted = stems(citation.excerpt)
+    begin, end = best_span(text[first : first + 2 * _NEARBY], wanted, Weights([wanted]))
+    excerpt = text[first + begin : first + end]
+    support = round(citation.support * Weights([wanted]).recall(wanted, stems(excerpt)), 4)
+    return replace(citation, excerpt=excerpt, char_start=first + begin, char_end=first + end, support=support)
 
 
 def _cut(span: tuple[int, int]) -> tuple[int, int]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from citestream.answer.answerer import NO_ANSWER, Answerer, Ending
-from citestream.answer.citations import cite, claims
+from citestream.answer.citations import cite, claims, in_place
 from citestream.answer.confidence import components, score
 from citestream.answer.markers import Markers
-from citestream.model import Citation, Document, Done, Event, Passage, Results, Timing, Token
+from citestream.model import Citation, Done, Event, Passage, Results, Timing, Token
 from citestream.retrieval.index import Index
 
 DEFAULT_TOP_K = 8
@@ -89,19 +89,7 @@ class Pipeline:
     async def _verified(self, citations: Sequence[Citation]) -> list[Citation]:
         """The citations, each checked against its document as it is now."""
         documents = {each: await self._index.document(each) for each in {one.document_id for one in citations}}
-        return [_in_place(citation, documents[citation.document_id]) for citation in citations]
-
-
-def _in_place(citation: Citation, document: Document | None) -> Citation:
-    """As it is where its excerpt stands there; else moved to where it stands, or marked as unsupported: the document
-    has been replaced since the passage was found."""
-    text = document.text if document else ""
-    if text[citation.char_start : citation.char_end] == citation.excerpt:
-        return citation
-    start = text.find(citation.excerpt)
-    if start < 0:
-        return replace(citation, support=0.0)
-    return replace(citation, char_start=start, char_end=start + len(citation.excerpt))
+        return [in_place(citation, documents[citation.document_id]) for citation in citations]
 
 
 def _milliseconds(since: float) -> int:
