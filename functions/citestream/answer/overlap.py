@@ -10,15 +10,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from citestream.retrieval.words import STOP_WORDS, segment
+from citestream.retrieval.words import STOP_WORDS, words
 
-_WORD = re.compile(r"\w+")
 _SUFFIX = re.compile(r"(?:ies|ied|ing|ations?|ions?|ed|es|s|ly|er|y|e)$")
 
 
 def stems(text: str) -> list[str]:
     """The text's terms in order, lower-cased, common English endings off; stop words out, numbers kept whole."""
-    return [_stem(word) for word in _WORD.findall(segment(text).lower()) if word not in STOP_WORDS]
+    return [_stem(word) for word in words(text) if word not in STOP_WORDS]
 
 
 def _stem(word: str) -> str:

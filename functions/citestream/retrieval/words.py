@@ -1,4 +1,4 @@
-"""Words for the full-text index: what is searched for, and how scripts without spaces are cut.
+"""Words, as the full-text index and the answer count them, and how scripts without spaces are cut.
 
 SQLite's tokenizer takes a run of Chinese, Japanese, Thai … for one word. Overlapping pairs of characters, in
 documents and in queries alike, find as well as a dictionary does and need none.
@@ -7,6 +7,7 @@ documents and in queries alike, find as well as a dictionary does and need none.
 from __future__ import annotations
 
 import re
+import unicodedata
 
 #: For FTS5: Porter stems, no diacritics; marks (Mn, Mc) are parts of words in Indic and Thai scripts.
 TOKENIZER = "porter unicode61 remove_diacritics 2 categories ''L* N* Co Mc Mn''"
@@ -16,10 +17,25 @@ _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff]+"
 )
-_WORD = re.compile(r"\w+")
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 _LETTER = re.compile(r"[^\W\d_]")
 _MOST_TERMS = 128
+
+
+class _Spaces(dict[int, int]):
+    """For ``str.translate``: a space for whatever is no part of a word to ``TOKENIZER``; fills as characters come.
+
+    Python's ``\\w`` has no marks, and would cut words of Indic scripts and vocalised Arabic into letters.
+    """
+
+    def __missing__(self, char: int) -> int:
+        category = unicodedata.category(chr(char))
+        within = category[0] in "LN" or category in ("Co", "Mc", "Mn")
+        self[char] = char if within else ord(" ")
+        return self[char]
+
+
+_SPACES = _Spaces()
 
 STOP_WORDS = frozenset(
     """
@@ -36,10 +52,15 @@ def segment(text: str) -> str:
     return _UNSPACED.sub(lambda run: f" {' '.join(_pairs(run.group()))} ", text)
 
 
+def words(text: str) -> list[str]:
+    """The text's words in order, lower-cased; of unspaced scripts, pairs of characters."""
+    return segment(unicodedata.normalize("NFC", text)).lower().translate(_SPACES).split()
+
+
 def terms(query: str) -> list[str]:
     """The words worth searching for, in order, each once; stop words only where there is nothing else."""
-    words = list(dict.fromkeys(_WORD.findall(segment(query).lower())))
-    chosen = [word for word in words if word not in STOP_WORDS] or words
+    found = list(dict.fromkeys(words(query)))
+    chosen = [word for word in found if word not in STOP_WORDS] or found
     return chosen[:_MOST_TERMS]
 
 
