@@ -16,38 +16,44 @@ from citestream.errors import StoreUnavailable, WrongIndex
 T = TypeVar("T")
 
 
-def connect(path: Path, *, synchronous: str = "NORMAL") -> sqlite3.Connection:
-    """A connection in WAL mode, transactions begun by hand, that waits up to 10 s for another writer."""
+def opened(
+    path: Path,
+    schema: str,
+    version: int,
+    *,
+    synchronous: str = "NORMAL",
+    check: Callable[[sqlite3.Connection], None] | None = None,
+) -> sqlite3.Connection:
+    """A connection to the file, made with its tables where it is new; transactions are begun by hand.
+
+    It waits up to 10 s for another writer. Raises WrongIndex for a file of another schema version, and whatever
+    ``check`` raises; nothing is left open then.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(f"PRAGMA synchronous = {synchronous}")
-    connection.execute("PRAGMA foreign_keys = ON")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        _prepare(connection, path, schema, version)
+        if check is not None:
+            check(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
-def prepare(connection: sqlite3.Connection, schema: str, version: int) -> None:
-    """Make the tables in a new file. Raises WrongIndex for a file of another schema version."""
+def _prepare(connection: sqlite3.Connection, path: Path, schema: str, version: int) -> None:
     if _version(connection) == 0:
-        connection.execute("BEGIN IMMEDIATE")
-        if _version(connection) == 0:  # no other process has been faster
-            for statement in schema.split(";"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {version}")
-        connection.execute("COMMIT")
+        with transaction(connection):
+            if _version(connection) == 0:  # no other process has been faster
+                for statement in schema.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {version}")
     found = _version(connection)
     if found != version:
-        file = connection.execute("PRAGMA database_list").fetchone()[2]
-        raise WrongIndex(f"{file} has schema version {found}, this program needs {version}: move it away")
-
-
-@contextmanager
-def store_errors() -> Generator[None]:
-    """Turn what SQLite and the file system raise into StoreUnavailable."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise StoreUnavailable(f"the store does not answer: {error}") from error
+        raise WrongIndex(f"{path} has schema version {found}, this program needs {version}: move it away")
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -55,10 +61,33 @@ def _version(connection: sqlite3.Connection) -> int:
     return version
 
 
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Generator[None]:
+    """What is written within is written as a whole, or, where anything is raised, not at all."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # some errors, as a full disk, have rolled it back
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def store_errors(path: Path) -> Generator[None]:
+    """Turn what SQLite and the file system raise over the file into StoreUnavailable."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise StoreUnavailable(f"the store does not answer: {path}: {error}") from error
+
+
 class Worker:
     """Runs blocking work on threads of its own, each with its own connection to one SQLite file."""
 
-    def __init__(self, open_connection: Callable[[], sqlite3.Connection], threads: int, name: str) -> None:
+    def __init__(self, path: Path, open_connection: Callable[[], sqlite3.Connection], threads: int, name: str) -> None:
+        self._path = path
         self._open = open_connection
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
@@ -75,7 +104,7 @@ class Worker:
             connection.close()
 
     def _call(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with store_errors():
+        with store_errors(self._path):
             if not hasattr(self._local, "connection"):
                 self._local.connection = self._open()
                 self._opened.append(self._local.connection)

@@ -11,7 +11,6 @@ import numpy as np
 
 from citestream.app import load_embedder, open_index
 from citestream.model import Chunk, Document, document_id
-from citestream.retrieval.vectors import to_blobs
 from citestream.settings import load_settings
 
 WORDS = 50_000
@@ -47,7 +46,7 @@ async def build(data: Path, chunks: int, knowledge_bases: int) -> None:
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         kb_id, name = f"kb{i % knowledge_bases}", f"{i}.txt"
         document = Document(document_id(kb_id, name), name, kb_id, "\n".join(texts))
-        await index.put(document, str(i), spans, to_blobs(vectors))
+        await index.put(document, str(i), spans, vectors)
     await index.aclose()
 
 

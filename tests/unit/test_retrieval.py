@@ -1,8 +1,9 @@
-"""Words, fusion, and the embedded index: what is found, where, and by whom."""
+"""Fusion and the embedded index: what is found, where, and by whom."""
 
 from __future__ import annotations
 
 import sqlite3
+import unicodedata
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
@@ -13,36 +14,7 @@ import pytest
 from citestream.errors import StoreUnavailable, WrongIndex
 from citestream.model import Chunk, Document, KnowledgeBase, document_id
 from citestream.retrieval.fusion import fuse
-from citestream.retrieval.sqlite_index import SqliteIndex
-from citestream.retrieval.vectors import to_blobs
-from citestream.retrieval.words import latin_share, segment, terms
-
-
-@pytest.mark.parametrize(
-    ("text", "segmented"),
-    [
-        ("plain words", "plain words"),
-        ("東京都の天気", " 東京 京都 都の の天 天気 "),
-        ("in 東 only", "in  東  only"),
-        ("ภาษาไทย", " ภา าษ ษา าไ ไท ทย "),
-    ],
-)
-def test_unspaced_scripts_become_pairs(text: str, segmented: str) -> None:
-    assert segment(text) == segmented
-
-
-def test_stop_words_count_only_where_there_is_nothing_else() -> None:
-    assert terms("How do I get THE token, the Token?") == ["get", "token"]
-    assert terms("who are you") == ["who", "are", "you"]
-    assert terms("?!") == []
-    assert len(terms(" ".join(f"w{i}" for i in range(500)))) == 128
-
-
-@pytest.mark.parametrize(
-    ("text", "share"), [("abc", 1.0), ("東京", 0.0), ("ab 東京", 0.5), ("12 !", 0.0), ("über", 1.0)]
-)
-def test_latin_share(text: str, share: float) -> None:
-    assert latin_share(text) == share
+from citestream.retrieval.sqlite_index import CANDIDATES, SqliteIndex
 
 
 def test_fusion_scales_each_side_and_weighs_it() -> None:
@@ -53,20 +25,21 @@ def test_fusion_scales_each_side_and_weighs_it() -> None:
 
 def test_fusion_with_one_side_alone_uses_the_whole_scale() -> None:
     assert fuse({1: 4.0, 2: 2.0}, {}, weight=0.4) == [(1, 1.0), (2, 0.5)]
-    assert fuse({}, {1: 0.8, 2: 0.8}, weight=1.0) == [(1, 1.0), (2, 1.0)]
+    assert fuse({}, {9: 0.8, 2: 0.8}, weight=1.0) == [(2, 1.0), (9, 1.0)]
+    assert fuse({}, {1: 0.8}, weight=0.0) == []
     assert fuse({}, {}, weight=0.4) == []
 
 
 class Letters:
-    """An embedder whose vectors can be worked out by hand: which of the letters a, b, c, d the text has."""
+    """An embedder whose vectors can be worked out by hand: which of the letters a, b, c, d, я the text has."""
 
-    dimensions = 4
+    dimensions = 5
 
     def __init__(self, name: str = "letters/1") -> None:
         self.id = name
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        rows = np.array([[float(letter in text) for letter in "abcd"] for text in texts], np.float32)
+        rows = np.array([[float(letter in text) for letter in "abcdя"] for text in texts], np.float32)
         lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
         unit: npt.NDArray[np.float32] = rows / lengths
         return unit
@@ -83,7 +56,7 @@ async def put(index: SqliteIndex, kb_id: str, name: str, *texts: str, vectors: b
     text = "\n".join(texts)
     spans = [Chunk(text.index(each), text.index(each) + len(each), page=1, section="Top") for each in texts]
     document = Document(document_id(kb_id, name), name, kb_id, text)
-    await index.put(document, text, spans, to_blobs(Letters().embed(texts)) if vectors else None)
+    await index.put(document, text, spans, Letters().embed(texts) if vectors else None)
     return document
 
 
@@ -118,13 +91,42 @@ async def test_words_and_meaning_both_find(index: SqliteIndex) -> None:
     assert set(await names(index, "zzz a", "kb")) == {"words.md", "meaning.md"}
 
 
+async def test_what_comes_after_a_search_is_found_by_meaning_too(index: SqliteIndex) -> None:
+    await put(index, "kb", "x.md", "bbb")
+    assert await names(index, "za", "kb") == ["x.md"]
+    await put(index, "kb", "y.md", "aaa")
+    assert await names(index, "za", "kb") == ["y.md"]
+
+
+async def test_the_nearest_of_many_are_found(index: SqliteIndex) -> None:
+    await put(index, "kb", "half.md", *(f"abcd {i}" for i in range(CANDIDATES + 50)))
+    await put(index, "kb", "best.md", "aaa")
+    await put(index, "other", "half too.md", *(f"abcd {i}" for i in range(CANDIDATES + 50)))
+    assert await names(index, "za", "kb", "other") == ["best.md"]
+
+
+async def test_a_query_that_the_embedder_can_not_read_is_searched_by_words_alone(index: SqliteIndex) -> None:
+    await put(index, "kb", "words.md", "груша")
+    await put(index, "kb", "meaning.md", "яя")
+    assert await names(index, "груша", "kb") == ["words.md"]
+    assert await names(index, "я", "kb") == []
+    assert await names(index, "я z", "kb") == ["meaning.md"]
+
+
 @pytest.mark.parametrize(
     ("text", "query"),
     [
         ("东京的天气预报今天很好", "天气预报"),
         ("日本語の文書を検索します", "文書を検索"),
         ("การค้นหาเอกสารภาษาไทย", "เอกสาร"),
+        ("ที่นี่มีน้ำดื่ม", "น้ำดื่ม"),
+        ("हिन्दी में खोज करना आसान है", "हिन्दी"),
+        ("বাংলা ভাষায় নথি খোঁজা", "বাংলা"),
+        ("தமிழ் மொழியில் தேடல்", "தேடல்"),
+        ("كِتَابٌ عَنِ الشَّايِ", "الشَّايِ"),
         ("Die Größe der Bücher", "bucher"),
+        ("Die Größe der Bücher", "bu\u0308cher"),
+        ("한국어 문서", unicodedata.normalize("NFD", "문서")),
         ("the policies were changed", "policy change"),
     ],
 )
@@ -134,7 +136,9 @@ async def test_words_of_many_scripts_are_found(index: SqliteIndex, text: str, qu
     assert (await names(index, query, "kb"))[0] == "it.md"
 
 
-@pytest.mark.parametrize("query", ['"', "* OR *", "text: NEAR(", "a AND NOT b", "'; DROP TABLE words", "\x00", "😀"])
+@pytest.mark.parametrize(
+    "query", ['"', "* OR *", "text: NEAR(", "a AND NOT b", "'; DROP TABLE words", "\x00", "😀", "\u0301"]
+)
 async def test_a_query_is_words_and_no_syntax(index: SqliteIndex, query: str) -> None:
     await put(index, "kb", "it.md", "drop near tables")
     assert await index.search(query, ["kb"], 8) is not None
@@ -204,7 +208,7 @@ async def test_a_file_of_another_schema_is_refused_with_the_way_out(tmp_path: Pa
 async def test_a_file_that_is_no_database_is_a_store_that_does_not_answer(tmp_path: Path) -> None:
     (tmp_path / "index.db").write_bytes(b"not a database, but long enough to look at" * 100)
     index = SqliteIndex(tmp_path / "index.db", None)
-    with pytest.raises(StoreUnavailable, match="not a database"):
+    with pytest.raises(StoreUnavailable, match=r"index\.db: file is not a database"):
         await index.knowledge_bases()
     await index.aclose()
 
@@ -216,3 +220,6 @@ async def test_a_write_that_fails_changes_nothing(index: SqliteIndex) -> None:
     with pytest.raises(StoreUnavailable):
         await index.put(broken, "h", [Chunk(0, 5, page="not a number", section=object())], None)  # type: ignore[arg-type]
     assert [passage.text for passage in await index.search("apples pears", ["kb"], 8)] == ["apples"]
+    for _ in range(8):  # by whichever of the threads
+        await put(index, "kb", "x.md", "plums")
+    assert [passage.text for passage in await index.search("plums", ["kb"], 8)] == ["plums"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import stat
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from citestream.ingest.chunk import chunks
 from citestream.ingest.files import SourceFile
@@ -16,11 +17,14 @@ from citestream.ingest.parsed import UnreadableFile
 from citestream.model import Chunk, Document, document_id
 from citestream.retrieval.embedder import Embedder
 from citestream.retrieval.index import Index
-from citestream.retrieval.vectors import to_blobs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 # Change it when the parsers or the chunks change: files that are the same then count as changed.
 _VERSION = "1"
-# So many chunks are embedded at a time: enough for both cores, few enough for a progress bar.
+# So many chunks are embedded at a time: enough for all cores, few enough for a progress bar and for Ctrl-C.
 _BATCH = 64
 # With a name of this length any frame still holds its citation.
 _LONGEST_NAME = 512
@@ -67,9 +71,9 @@ async def load(
 
 
 async def _prepare(file: SourceFile, kb_id: str, index: Index, *, with_vectors: bool) -> _Ready | Outcome:
-    known = await index.indexed(document_id(kb_id, file.name))
     try:
         _check_name(file.name)
+        known = await index.indexed(document_id(kb_id, file.name))
         digest = await asyncio.to_thread(_digest, file.path)
         # What was indexed by words alone is done again once there is an embedder.
         if known and known.digest == digest and (known.embedded or not with_vectors):
@@ -84,13 +88,20 @@ async def _prepare(file: SourceFile, kb_id: str, index: Index, *, with_vectors: 
 
 async def _put(batch: list[_Ready], index: Index, embedder: Embedder | None) -> AsyncGenerator[Outcome]:
     texts = [each.document.text[chunk.start : chunk.end] for each in batch for chunk in each.chunks]
-    blobs = to_blobs(await asyncio.to_thread(embedder.embed, texts)) if embedder and texts else None
+    embedded = await _embedded(texts, embedder) if embedder and texts else None
     at = 0
     for each in batch:
-        vectors = blobs[at : at + len(each.chunks)] if blobs is not None else None
+        vectors = embedded[at : at + len(each.chunks)] if embedded is not None else None
         at += len(each.chunks)
         await index.put(each.document, each.digest, each.chunks, vectors)
         yield Outcome(each.file, "added" if each.is_new else "updated")
+
+
+async def _embedded(texts: list[str], embedder: Embedder) -> npt.NDArray[np.float32]:
+    import numpy as np
+
+    slices = [texts[at : at + _BATCH] for at in range(0, len(texts), _BATCH)]
+    return np.concatenate([await asyncio.to_thread(embedder.embed, each) for each in slices])
 
 
 def _check_name(name: str) -> None:
@@ -102,8 +113,9 @@ def _check_name(name: str) -> None:
 
 def _digest(path: Path) -> str:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            return ""  # parsing will say so, without reading it
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+            return ""  # parsing will say so, without reading it: a pipe or device may have no end
         with path.open("rb") as file:
             return f"{_VERSION}:{hashlib.file_digest(file, 'sha256').hexdigest()}"
     except OSError as error:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from citestream.model import Chunk, Document, KnowledgeBase, Passage
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,12 @@ class Index(Protocol):
     async def indexed(self, document_id: str) -> Indexed | None: ...
 
     async def put(
-        self, document: Document, digest: str, chunks: Sequence[Chunk], vectors: Sequence[bytes] | None
+        self, document: Document, digest: str, chunks: Sequence[Chunk], vectors: npt.NDArray[np.float32] | None
     ) -> None:
-        """Add the document, or replace it at once for every reader."""
+        """Add the document, or replace it at once for every reader.
+
+        ``vectors`` are the chunks', shape ``(len(chunks), dimensions)``; None where it is to be found by words alone.
+        """
         ...
 
     async def remove(self, document_id: str) -> bool:

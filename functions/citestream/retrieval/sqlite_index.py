@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from citestream.errors import WrongIndex
 from citestream.model import Chunk, Document, KnowledgeBase, Passage
@@ -14,9 +14,12 @@ from citestream.retrieval import sqlite_schema
 from citestream.retrieval.embedder import Embedder
 from citestream.retrieval.fusion import fuse
 from citestream.retrieval.index import Indexed
-from citestream.retrieval.vectors import VectorCache
+from citestream.retrieval.vectors import VectorCache, to_blobs
 from citestream.retrieval.words import latin_share, terms
-from citestream.sqlite import Worker, connect, prepare, store_errors
+from citestream.sqlite import Worker, opened, store_errors, transaction
+
+if TYPE_CHECKING:
+    from citestream.retrieval.vectors import Floats
 
 T = TypeVar("T")
 #: How many candidates each side puts up, and how much meaning weighs where the query is in Latin letters (the
@@ -39,22 +42,22 @@ class SqliteIndex:
         self._path = path
         self._embedder = embedder
         self._cache = VectorCache(embedder.dimensions) if embedder else None
-        self._worker = Worker(self._open, _THREADS, "index")
+        self._worker = Worker(path, self._open, _THREADS, "index")
 
     def check(self) -> None:
         """Open the file once, now. Raises WrongIndex where it was made with another embedder or schema, and
         StoreUnavailable."""
-        with store_errors():
+        with store_errors(self._path):
             self._open().close()
 
     def _open(self) -> sqlite3.Connection:
-        connection = connect(self._path)
-        prepare(connection, sqlite_schema.SCHEMA, sqlite_schema.VERSION)
+        return opened(self._path, sqlite_schema.SCHEMA, sqlite_schema.VERSION, check=self._check_embedder)
+
+    def _check_embedder(self, connection: sqlite3.Connection) -> None:
         found = connection.execute("SELECT value FROM meta WHERE key = 'embedder'").fetchone()
         if found and self._embedder and found[0] != self._embedder.id:
             message = f"{self._path} holds vectors of {found[0]}, this program has {self._embedder.id}"
             raise WrongIndex(f"{message}: remove the file and ingest again")
-        return connection
 
     async def kb_ids(self) -> Sequence[str]:
         sql = "SELECT id FROM knowledge_bases ORDER BY id"
@@ -81,14 +84,13 @@ class SqliteIndex:
         row = await self._worker.run(lambda connection: connection.execute(sql, (document_id,)).fetchone())
         return Indexed(row[0], bool(row[1])) if row else None
 
-    async def put(
-        self, document: Document, digest: str, chunks: Sequence[Chunk], vectors: Sequence[bytes] | None
-    ) -> None:
+    async def put(self, document: Document, digest: str, chunks: Sequence[Chunk], vectors: Floats | None) -> None:
         def work(connection: sqlite3.Connection) -> None:
-            if vectors is not None and self._embedder is not None:
+            blobs = None if vectors is None else to_blobs(vectors)
+            if blobs is not None and self._embedder is not None:
                 sql = "INSERT OR IGNORE INTO meta VALUES ('embedder', ?)"
                 connection.execute(sql, (self._embedder.id,))
-            sqlite_schema.put(connection, document, digest, chunks, vectors)
+            sqlite_schema.put(connection, document, digest, chunks, blobs)
 
         await self._write(work)
 
@@ -108,18 +110,11 @@ class SqliteIndex:
         await self._worker.aclose()
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        def transaction(connection: sqlite3.Connection) -> T:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = work(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            return result
+        def whole(connection: sqlite3.Connection) -> T:
+            with transaction(connection):
+                return work(connection)
 
-        return await self._worker.run(transaction)
+        return await self._worker.run(whole)
 
     def _by_meaning(self, connection: sqlite3.Connection, query: str, kbs: _Kbs) -> dict[int, float]:
         if self._embedder is None or self._cache is None or not kbs.chosen:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from citestream.sqlite import Worker, connect, prepare
+from citestream.sqlite import Worker, opened, transaction
 from citestream.streams.entry import Entry
 from citestream.streams.log import Fenced, StreamRecord
 
@@ -33,15 +33,8 @@ class SqliteStreamLog:
     """Streams of this machine, shared by every process that opens the same file."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         # One thread: appends keep their order, and a file has one writer anyway.
-        self._worker = Worker(self._open, 1, "stream-log")
-
-    def _open(self) -> sqlite3.Connection:
-        # A power cut may take the last frames of streams that it ended anyway; a killed process loses nothing.
-        connection = connect(self._path, synchronous="OFF")
-        prepare(connection, _SCHEMA, _VERSION)
-        return connection
+        self._worker = Worker(path, lambda: _opened(path), 1, "stream-log")
 
     async def create(self, record: StreamRecord) -> None:
         row = (record.stream_id, record.owner, record.producer, record.lease_until)
@@ -79,27 +72,25 @@ class SqliteStreamLog:
         await self._worker.aclose()
 
 
+def _opened(path: Path) -> sqlite3.Connection:
+    # A power cut may take the last frames of streams that it ended anyway; a killed process loses nothing.
+    return opened(path, _SCHEMA, _VERSION, synchronous="OFF")
+
+
 def _append(connection: sqlite3.Connection, stream_id: str, producer: str, entry: Entry) -> None:
     row = (stream_id, entry.n, producer, entry.event, entry.data)
-    connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.execute("INSERT INTO events (stream_id, n, producer, event, data) VALUES (?, ?, ?, ?, ?)", row)
-        if entry.final:
-            ended = "UPDATE streams SET ended_at = ? WHERE stream_id = ?"
-            connection.execute(ended, (time.time(), stream_id))
-        connection.execute("COMMIT")
+        with transaction(connection):
+            connection.execute("INSERT INTO events (stream_id, n, producer, event, data) VALUES (?, ?, ?, ?, ?)", row)
+            if entry.final:
+                ended = "UPDATE streams SET ended_at = ? WHERE stream_id = ?"
+                connection.execute(ended, (time.time(), stream_id))
     except sqlite3.IntegrityError as error:
-        connection.execute("ROLLBACK")
         raise Fenced(f"event {entry.n} of {stream_id} stands already") from error
-    except sqlite3.Error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _sweep(connection: sqlite3.Connection, ended_before: float) -> None:
     old = "SELECT stream_id FROM streams WHERE ifnull(ended_at, lease_until) < ?"
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute(f"DELETE FROM events WHERE stream_id IN ({old})", (ended_before,))  # noqa: S608
-    connection.execute("DELETE FROM streams WHERE ifnull(ended_at, lease_until) < ?", (ended_before,))
-    connection.execute("COMMIT")
+    with transaction(connection):
+        connection.execute(f"DELETE FROM events WHERE stream_id IN ({old})", (ended_before,))  # noqa: S608
+        connection.execute("DELETE FROM streams WHERE ifnull(ended_at, lease_until) < ?", (ended_before,))
