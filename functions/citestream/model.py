@@ -6,6 +6,7 @@ Offsets are half-open and count Unicode code points of the document's normalised
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -134,5 +135,9 @@ Event = Results | Token | Citation | Done | Failure
 
 
 def document_id(kb_id: str, name: str) -> str:
-    """The id of the document of that name: the same whenever and wherever it is ingested."""
+    """The id of the document of that name: the same whenever and wherever it is ingested.
+
+    File systems differ in how they write an accent (NFC, NFD); the id does not.
+    """
+    name = unicodedata.normalize("NFC", name)
     return hashlib.sha256(f"{kb_id}\0{name}".encode()).hexdigest()[:24]

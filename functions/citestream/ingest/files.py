@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,19 +14,30 @@ from citestream.ingest.parse import SUFFIXES
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file to ingest, and its document's name: the path below what was named, with forward slashes."""
+    """A file to ingest, and its document's name: the path below what was named, with forward slashes, in NFC."""
 
     path: Path
     name: str
 
+    @property
+    def shown(self) -> str:
+        """The path as it can be printed."""
+        return _printable(self.path)
+
 
 @dataclass(slots=True)
 class Found:
-    """The files to ingest by name, how many of other kinds were passed over, and what can't be used, with reasons."""
+    """The files to ingest by name, how many of other kinds were passed over, and what can't be used.
+
+    That is pairs of a path, as it can be printed, and the reason.
+    """
 
     files: dict[str, SourceFile] = field(default_factory=dict)
     other_kinds: int = 0
     refused: list[tuple[str, str]] = field(default_factory=list)
+
+    def refuse(self, path: str | Path, reason: str) -> None:
+        self.refused.append((_printable(path), reason))
 
 
 def find_files(paths: Iterable[str]) -> Found:
@@ -36,16 +48,16 @@ def find_files(paths: Iterable[str]) -> Found:
     found = Found()
     for path in paths:
         if os.path.isdir(path):
-            _add_all(found, Path(path), _walk(path))
+            _add_all(found, Path(path), _walk(path, found))
         elif os.path.lexists(path):
             _add(found, Path(path), Path(path).name)
         elif glob.has_magic(path):
             matches = sorted(map(Path, glob.iglob(path, recursive=True)))
             if not matches:
-                found.refused.append((path, "no file matches"))
-            _add_all(found, _fixed_part(path), (match for match in matches if match.is_file()))
+                found.refuse(path, "no file matches")
+            _add_all(found, _fixed_part(path), (match for match in matches if not os.path.isdir(match)))
         else:
-            found.refused.append((path, "no such file or folder"))
+            found.refuse(path, "no such file or folder")
     return found
 
 
@@ -58,15 +70,20 @@ def _add_all(found: Found, root: Path, paths: Iterable[Path]) -> None:
 
 
 def _add(found: Found, path: Path, name: str) -> None:
+    # What a Mac wrote and what a Linux machine wrote is one document: their file names differ in accents only.
+    name = unicodedata.normalize("NFC", name)
     other = found.files.get(name)
     if other is None:
         found.files[name] = SourceFile(path, name)
-    elif other.path.resolve() != path.resolve():
-        found.refused.append((str(path), f"its name, {name}, is taken by {other.path}"))
+    elif os.path.realpath(other.path) != os.path.realpath(path):
+        found.refuse(path, f"its name, {_printable(name)}, is taken by {other.shown}")
 
 
-def _walk(folder: str) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
+def _walk(folder: str, found: Found) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        found.refuse(error.filename, error.strerror or "it can't be read")
+
+    for root, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
 
@@ -76,3 +93,8 @@ def _fixed_part(pattern: str) -> Path:
     parts = Path(pattern).parts
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     return Path(*parts[:fixed])
+
+
+def _printable(path: str | Path) -> str:
+    """The path, with ``\\x`` and two digits for each byte of it that is not UTF-8."""
+    return os.fsencode(path).decode(errors="backslashreplace")

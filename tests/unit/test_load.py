@@ -1,0 +1,204 @@
+"""Which files are found, and what becomes of them in the index."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from citestream.ingest.files import Found, SourceFile, find_files
+from citestream.ingest.load import load
+from citestream.model import document_id
+from citestream.retrieval.embedder import Embedder
+from citestream.retrieval.sqlite_index import SqliteIndex
+
+NFC, NFD = (unicodedata.normalize(form, "Überblick.md") for form in ("NFC", "NFD"))
+
+
+class Counting:
+    """An embedder that counts: how many texts it was given, each time. Texts of one length have one vector."""
+
+    id = "counting/1"
+    dimensions = 16
+
+    def __init__(self) -> None:
+        self.counts: list[int] = []
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        self.counts.append(len(texts))
+        rows = np.stack([np.random.default_rng(len(text)).standard_normal(16, np.float32) for text in texts])
+        unit: npt.NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return unit
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+async def index(tmp_path: Path) -> AsyncGenerator[SqliteIndex]:
+    index = SqliteIndex(tmp_path / "index.db", Counting())
+    yield index
+    await index.aclose()
+
+
+def found(*paths: str | Path) -> Found:
+    return find_files(map(str, paths))
+
+
+async def loaded(docs: Path, index: SqliteIndex, embedder: Embedder | None = None) -> dict[str, str]:
+    """What became of each file below ``docs``; the reason where it was skipped."""
+    outcomes = [outcome async for outcome in load(found(docs).files.values(), "kb", index, embedder)]
+    return {outcome.file.name: outcome.reason or outcome.state for outcome in outcomes}
+
+
+async def text_of(index: SqliteIndex, name: str) -> str | None:
+    document = await index.document(document_id("kb", name))
+    return document.text if document else None
+
+
+async def test_only_what_is_new_or_changed_is_indexed(docs: Path, index: SqliteIndex) -> None:
+    (docs / "a.md").write_text("apples")
+    (docs / "b.md").write_text("bananas")
+    embedder = Counting()
+    assert await loaded(docs, index, embedder) == {"a.md": "added", "b.md": "added"}
+    (docs / "b.md").write_text("blueberries")
+    assert await loaded(docs, index, embedder) == {"a.md": "unchanged", "b.md": "updated"}
+    assert await text_of(index, "b.md") == "blueberries"
+    assert embedder.counts == [2, 1]
+
+
+async def test_what_was_indexed_by_words_alone_is_embedded_once_it_can_be(docs: Path, index: SqliteIndex) -> None:
+    (docs / "a.md").write_text("apples")
+    embedder = Counting()
+    assert await loaded(docs, index) == {"a.md": "added"}
+    assert await loaded(docs, index) == {"a.md": "unchanged"}
+    assert await loaded(docs, index, embedder) == {"a.md": "updated"}
+    assert await loaded(docs, index, embedder) == {"a.md": "unchanged"}
+    assert await loaded(docs, index) == {"a.md": "unchanged"}
+    assert embedder.counts == [1]
+    assert len(await index.search("something else", ["kb"], 8)) == 1
+
+
+async def test_a_document_that_turns_bad_keeps_its_old_version(docs: Path, index: SqliteIndex) -> None:
+    (docs / "a.md").write_text("apples")
+    await loaded(docs, index)
+    (docs / "a.md").write_bytes(b"")
+    (docs / "b.md").write_text("bananas")
+    assert await loaded(docs, index) == {"a.md": "empty", "b.md": "added"}
+    assert await text_of(index, "a.md") == "apples"
+
+
+async def test_a_large_document_is_embedded_in_slices_each_vector_with_its_chunk(
+    docs: Path, index: SqliteIndex
+) -> None:
+    sections = [f"# {i}\n\n{'x' * i}" for i in range(1, 151)]
+    (docs / "large.md").write_text("\n\n".join(sections))
+    (docs / "small.md").write_text("one more")
+    embedder = Counting()
+    assert await loaded(docs, index, embedder) == {"large.md": "added", "small.md": "added"}
+    assert embedder.counts == [64, 64, 22, 1]
+    for query in (sections[9], sections[99], sections[149]):
+        best, *_ = await index.search("y" * len(query), ["kb"], 1)
+        assert best.text == query
+
+
+async def test_small_documents_are_embedded_together(docs: Path, index: SqliteIndex) -> None:
+    for i in range(100):
+        (docs / f"{i:02}.md").write_text(f"number {i}")
+    embedder = Counting()
+    assert set((await loaded(docs, index, embedder)).values()) == {"added"}
+    assert embedder.counts == [64, 36]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (b"\xff.md", "its name holds characters that can't be shown"),
+        (b"line\nbreak.md", "its name holds characters that can't be shown"),
+        (b"pipe.md", "not a regular file"),
+        (b"loop.md", "Too many levels of symbolic links"),
+        (b"nowhere.md", "No such file or directory"),
+    ],
+)
+@pytest.mark.parametrize("named", ["itself", "folder", "glob"])
+async def test_a_file_that_can_not_be_read_is_skipped_and_the_rest_is_kept(
+    docs: Path, index: SqliteIndex, name: bytes, reason: str, named: str
+) -> None:
+    bad = docs / os.fsdecode(name)
+    if name == b"pipe.md":
+        os.mkfifo(bad)
+    elif name in (b"loop.md", b"nowhere.md"):
+        bad.symlink_to(bad if name == b"loop.md" else docs / "not there")
+    else:
+        bad.write_text("text")
+    (docs / "a.md").write_text("apples")
+    paths = {"itself": [bad, docs / "a.md"], "folder": [docs], "glob": [docs / "*.md"]}[named]
+    files = find_files(os.fspath(path) for path in paths).files.values()
+    outcomes = [outcome async for outcome in load(files, "kb", index, None)]
+    assert {outcome.file.path.name: outcome.reason for outcome in outcomes} == {bad.name: reason, "a.md": ""}
+    assert await text_of(index, "a.md") == "apples"
+
+
+async def test_a_name_has_at_most_512_characters(docs: Path, index: SqliteIndex) -> None:
+    (docs / "a.md").write_text("apples")
+    files = [SourceFile(docs / "a.md", f"{'n' * length}.md") for length in (509, 510)]
+    outcomes = [outcome async for outcome in load(files, "kb", index, None)]
+    assert {len(each.file.name): each.reason for each in outcomes} == {512: "", 513: "its name is over 512 characters"}
+
+
+async def test_where_there_is_nothing_to_load_nothing_is_embedded(index: SqliteIndex) -> None:
+    embedder = Counting()
+    assert [outcome async for outcome in load([], "kb", index, embedder)] == []
+    assert embedder.counts == []
+
+
+# --- files
+
+
+def test_paths_are_shown_with_what_is_not_utf_8_escaped(docs: Path) -> None:
+    assert SourceFile(docs / os.fsdecode(b"caf\xe9/\xc3\xa9.md"), "é.md").shown == f"{docs}/caf\\xe9/é.md"
+    missing = os.fsdecode(b"\xff.md")
+    assert found(missing, missing + "*").refused == [
+        ("\\xff.md", "no such file or folder"),
+        ("\\xff.md*", "no file matches"),
+    ]
+
+
+@pytest.mark.parametrize("written", [NFC, NFD])
+def test_a_name_is_one_however_its_accents_are_written(docs: Path, written: str) -> None:
+    (docs / written).write_text("text")
+    assert found(docs).files == {NFC: SourceFile(docs / written, NFC)}
+    assert document_id("kb", written) == document_id("kb", NFC)
+
+
+def test_two_files_of_one_name_are_refused_and_one_file_named_twice_is_not(docs: Path) -> None:
+    for name in ("a", "b"):
+        (docs / name).mkdir()
+        (docs / name / "x.md").symlink_to(docs / name / "x.md")
+    both = found(docs / "a" / "x.md", docs / "a" / ".." / "a" / "x.md", docs / "b" / "x.md")
+    assert list(both.files) == ["x.md"]
+    assert both.refused == [(f"{docs}/b/x.md", f"its name, x.md, is taken by {docs}/a/x.md")]
+
+
+def test_a_folder_that_can_not_be_read_is_refused_and_the_rest_is_found(docs: Path) -> None:
+    (docs / "a.md").write_text("text")
+    # A path that is too long for the system can't be read by anybody, an administrator included.
+    deepest, folder = docs, os.open(docs, os.O_RDONLY)
+    while len(str(deepest)) <= os.pathconf(docs, "PC_PATH_MAX"):
+        deepest /= "d" * 200
+        os.mkdir(deepest.name, dir_fd=folder)
+        folder, above = os.open(deepest.name, os.O_RDONLY, dir_fd=folder), folder
+        os.close(above)
+    os.close(folder)
+    everything = found(docs)
+    assert list(everything.files) == ["a.md"]
+    assert everything.refused == [(str(deepest), "File name too long")]
