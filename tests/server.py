@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -15,9 +17,17 @@ from citestream.settings import load_settings
 
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
-    """Serve the app until the block ends; yields its URL."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=2)
+def serving(app: ASGIApp, *, root_path: str = "") -> Iterator[str]:
+    """Serve the app until the block ends; yields its URL. What the server logs, pytest's ``caplog`` holds."""
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=0,
+        root_path=root_path,
+        log_config=None,
+        log_level="warning",
+        timeout_graceful_shutdown=2,
+    )
     started = threading.Event()
 
     class Announcing(uvicorn.Server):
@@ -36,6 +46,8 @@ def serving(app: ASGIApp) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(20)
+        if thread.is_alive():
+            raise RuntimeError("the server did not stop")
 
 
 @contextmanager
@@ -43,3 +55,14 @@ def product(**settings: Any) -> Iterator[str]:
     """Serve the product with these settings, whatever this machine's environment says; yields its URL."""
     with serving(create_app(load_settings({}, **settings))) as url:
         yield url
+
+
+def raw(url: str, request: str) -> bytes:
+    """Everything the server sends to this request until it closes the connection, as bytes on the wire."""
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(request.replace("\n", "\r\n").encode())
+        received = b""
+        while chunk := connection.recv(65536):
+            received += chunk
+    return received

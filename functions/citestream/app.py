@@ -15,7 +15,8 @@ from citestream.answer.answerer import Answerer
 from citestream.answer.extractive import ExtractiveAnswerer
 from citestream.answer.litellm import LiteLLMAnswerer
 from citestream.answer.pipeline import Pipeline
-from citestream.http.callers import Callers, IssuerKeys, JwtCallers, LocalCaller
+from citestream.http.callers import Callers, LocalCaller
+from citestream.http.hosts import LoopbackHosts
 from citestream.http.library import LibraryEndpoints, Static, health, page
 from citestream.http.problems import EXCEPTION_HANDLERS
 from citestream.http.search import SearchEndpoint
@@ -63,7 +64,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
     )
-    return _with_cors(app, settings)
+    return _with_cors(_with_hosts(app, settings), settings)
 
 
 def load_embedder() -> Embedder | None:
@@ -106,8 +107,15 @@ def make_answerer(settings: Settings) -> Answerer:
 
 
 def make_callers(settings: Settings) -> Callers:
+    """How ``CITESTREAM_AUTH`` says that callers are known; what that needs is imported. Raises BadSettings."""
     if settings.auth == "none":
         return LocalCaller()
+    try:
+        import cryptography  # noqa: F401  PyJWT does without, but then knows no RS256 and no ES256
+
+        from citestream.http.tokens import IssuerKeys, JwtCallers
+    except ModuleNotFoundError as error:
+        raise BadSettings("CITESTREAM_AUTH=jwt needs pyjwt: pip install 'citestream[jwt]'") from error
     return JwtCallers(
         IssuerKeys(settings.jwt_issuer, settings.jwt_jwks_url),
         settings.jwt_issuer,
@@ -115,6 +123,10 @@ def make_callers(settings: Settings) -> Callers:
         settings.jwt_kb_claim,
         settings.jwt_leeway_seconds,
     )
+
+
+def _with_hosts(app: ASGIApp, settings: Settings) -> ASGIApp:
+    return app if settings.auth == "jwt" or settings.allow_open else LoopbackHosts(app)
 
 
 def _with_cors(app: ASGIApp, settings: Settings) -> ASGIApp:

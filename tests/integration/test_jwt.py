@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import jwt
@@ -16,6 +18,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from citestream.app import make_callers
+from citestream.errors import StoreUnavailable
+from citestream.http.tokens import IssuerKeys
+from citestream.settings import BadSettings, load_settings
 from tests.server import product
 from tests.sse import STREAM
 
@@ -25,15 +31,22 @@ EC_KEY = ec.generate_private_key(ec.SECP256R1())
 OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
+def public_jwk(key: rsa.RSAPrivateKey, kid: str, use: str = "sig") -> dict[str, Any]:
+    return RSAAlgorithm.to_jwk(key.public_key(), as_dict=True) | {"kid": kid, "use": use}
+
+
 class Issuer:
     """An OpenID provider as far as its keys go; counts how often they are fetched."""
 
     def __init__(self) -> None:
         self.keys = [
-            RSAAlgorithm.to_jwk(RSA_KEY.public_key(), as_dict=True) | {"kid": "rsa", "use": "sig"},
+            public_jwk(RSA_KEY, "rsa"),
             ECAlgorithm.to_jwk(EC_KEY.public_key(), as_dict=True) | {"kid": "ec"},
         ]
         self.fetched = 0
+        self.fails_with: bytes | None = None  # sent as it is, in place of what was asked for
+        self.answering = threading.Event()  # while it is clear, who asks for keys has to wait
+        self.answering.set()
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -43,6 +56,10 @@ class Issuer:
                 else:
                     issuer.fetched += 1
                     body = {"keys": issuer.keys}
+                    issuer.answering.wait(20)
+                if issuer.fails_with is not None:
+                    self.wfile.write(issuer.fails_with)
+                    return
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.write(json.dumps(body).encode())
@@ -54,6 +71,15 @@ class Issuer:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
 
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
     def token(self, key: Any = RSA_KEY, algorithm: str = "RS256", kid: str | None = "rsa", **claims: Any) -> str:
         now = int(time.time())
         body = {"iss": self.url, "aud": AUDIENCE, "sub": "ada", "exp": now + 600, "kb_ids": "*"} | claims
@@ -63,12 +89,15 @@ class Issuer:
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[Issuer]:
-    issuer = Issuer()
-    issuer.thread.start()
-    yield issuer
-    issuer.server.shutdown()
-    issuer.server.server_close()
-    issuer.thread.join()
+    with Issuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def other_issuer() -> Iterator[Issuer]:
+    """One of the test's own, whose keys it may change."""
+    with Issuer() as issuer:
+        yield issuer
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +188,111 @@ def test_unknown_key_ids_do_not_make_the_server_fetch_again_and_again(issuer: Is
     for i in range(20):
         refused(guarded, bearer(issuer.token(kid=f"unknown-{i}")))
     assert issuer.fetched <= before + 1
+
+
+def test_a_key_that_is_new_at_the_issuer_is_taken(
+    other_issuer: Issuer, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(IssuerKeys, "PAUSE_SECONDS", 0.0)
+    new = other_issuer.token(OTHER_KEY, kid="new")
+    with product(data=library, auth="jwt", jwt_issuer=other_issuer.url, jwt_audience=AUDIENCE) as url:
+        refused(url, bearer(new))
+        other_issuer.keys = [public_jwk(OTHER_KEY, "new")]
+        assert knowledge_bases(url, new) == ["engineering", "handbook"]
+        refused(url, bearer(other_issuer.token()))
+
+
+async def test_a_token_that_names_no_key_means_the_only_one(other_issuer: Issuer) -> None:
+    other_issuer.keys = [public_jwk(RSA_KEY, "rsa"), public_jwk(OTHER_KEY, "secret", use="enc")]
+    assert (await IssuerKeys(other_issuer.url).find(None)).key_id == "rsa"
+
+
+async def test_keys_for_encryption_sign_nothing(other_issuer: Issuer) -> None:
+    other_issuer.keys.append(public_jwk(OTHER_KEY, "secret", use="enc"))
+    keys = IssuerKeys(other_issuer.url)
+    assert (await keys.find("rsa")).key_id == "rsa"
+    with pytest.raises(jwt.InvalidKeyError):
+        await keys.find("secret")
+
+
+def test_clocks_may_differ_by_the_leeway(issuer: Issuer, library: Path) -> None:
+    settings = {"jwt_issuer": issuer.url, "jwt_audience": AUDIENCE, "jwt_leeway_seconds": 120}
+    now = int(time.time())
+    with product(data=library, auth="jwt", **settings) as url:
+        assert knowledge_bases(url, issuer.token(exp=now - 30, nbf=now + 90)) == ["engineering", "handbook"]
+        refused(url, bearer(issuer.token(exp=now - 130)))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *(b"", b"nonsense\r\n\r\n", b"HTTP/1.1 500 Sorry\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n<html>"),
+        *(b'HTTP/1.1 200 OK\r\n\r\n["keys"]', b'HTTP/1.1 200 OK\r\n\r\n{"keys":[{"kty":"RSA","n":5}]}'),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}",
+    ],
+)
+async def test_a_garbled_reply_means_that_there_are_no_keys_yet(other_issuer: Issuer, reply: bytes) -> None:
+    other_issuer.fails_with = reply
+    with pytest.raises(StoreUnavailable, match="no keys"):
+        await IssuerKeys(other_issuer.url, f"{other_issuer.url}/keys").find("rsa")
+
+
+async def test_in_an_outage_the_issuer_is_asked_once_and_nobody_waits_in_a_queue(
+    other_issuer: Issuer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = IssuerKeys(other_issuer.url, f"{other_issuer.url}/keys")
+    other_issuer.fails_with = b"nonsense"
+    outcomes = await asyncio.gather(
+        *(keys.find(kid) for kid in ("rsa", "ec", "x", None, "rsa")), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 5
+    assert (other_issuer.fetched, len(caplog.records)) == (1, 1)
+    other_issuer.fails_with = None
+    monkeypatch.setattr(IssuerKeys, "FAILURE_PAUSE_SECONDS", 0.0)
+    assert (await keys.find("rsa")).key_id == "rsa"
+
+
+async def test_in_an_outage_the_keys_there_are_stay_good(
+    other_issuer: Issuer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = IssuerKeys(other_issuer.url, f"{other_issuer.url}/keys")
+    await keys.find("rsa")
+    monkeypatch.setattr(IssuerKeys, "LIFETIME_SECONDS", 0.0)
+    other_issuer.fails_with = b"nonsense"
+    assert [(await keys.find("rsa")).key_id for _ in range(5)] == ["rsa"] * 5
+    assert (other_issuer.fetched, len(caplog.records)) == (2, 1)
+    with pytest.raises(jwt.InvalidKeyError):
+        await keys.find("unknown")
+
+
+async def test_while_one_asks_again_the_others_go_on(other_issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = IssuerKeys(other_issuer.url, f"{other_issuer.url}/keys")
+    await keys.find("rsa")
+    monkeypatch.setattr(IssuerKeys, "LIFETIME_SECONDS", 0.0)
+    other_issuer.answering.clear()
+    first = asyncio.create_task(keys.find("rsa"))
+    await asyncio.sleep(0)  # it holds the lock now
+    try:
+        assert (await asyncio.wait_for(keys.find("ec"), 2)).key_id == "ec"
+        assert not first.done()
+    finally:
+        other_issuer.answering.set()
+    assert (await first).key_id == "rsa"
+    assert other_issuer.fetched == 2
+
+
+@pytest.mark.parametrize("missing", ["jwt", "cryptography"])
+def test_without_pyjwt_nothing_starts(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    monkeypatch.delitem(sys.modules, "citestream.http.tokens")
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(BadSettings, match=r"pip install 'citestream\[jwt\]'"):
+        make_callers(load_settings({}, auth="jwt", jwt_issuer="https://i.example", jwt_audience=AUDIENCE))
+
+
+def test_a_refusal_repeats_nothing_of_the_token(issuer: Issuer, guarded: str) -> None:
+    for token in (issuer.token(sub="sesame", aud="sesame"), issuer.token(iss="https://sesame.example"), "sesame.x.y"):
+        assert "sesame" not in refused(guarded, bearer(token))
+        assert token not in refused(guarded, bearer(token))
 
 
 def test_401_comes_before_everything_else(guarded: str) -> None:

@@ -1,0 +1,135 @@
+"""Callers by JWT, and the issuer's keys that their tokens are checked with. Needs PyJWT."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import time
+import urllib.request
+from http.client import HTTPException
+from typing import Any
+
+import jwt
+from starlette.datastructures import Headers
+
+from citestream.errors import StoreUnavailable
+from citestream.http.callers import Caller
+from citestream.http.problems import Unauthorized
+
+_LOG = logging.getLogger("citestream.http")
+
+
+class JwtCallers:
+    """Bearer tokens (RFC 6750) that are JWTs (RFC 7519), signed RS256 or ES256 by a key of the issuer's JWKS."""
+
+    def __init__(self, keys: IssuerKeys, issuer: str, audience: str, kb_claim: str, leeway: float) -> None:
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
+        self._kb_claim = kb_claim
+        self._leeway = leeway
+
+    async def identify(self, headers: Headers) -> Caller:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Unauthorized("A bearer token is needed: Authorization: Bearer …")
+        claims = await self._claims(token.strip())
+        subject = claims["sub"]
+        if not isinstance(subject, str) or not subject:
+            raise Unauthorized("The token is not valid: its sub names nobody.")
+        return Caller(subject, _granted(claims.get(self._kb_claim)))
+
+    async def _claims(self, token: str) -> dict[str, Any]:
+        try:
+            key = await self._keys.find(jwt.get_unverified_header(token).get("kid"))
+            return jwt.decode(
+                token,
+                key,
+                algorithms=["RS256", "ES256"],
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=self._leeway,
+                # `iat` says nothing about validity, and clocks differ by a second or two.
+                options={"require": ["exp", "sub", "iss", "aud"], "verify_iat": False},
+            )
+        except jwt.PyJWTError as error:
+            raise Unauthorized(f"The token is not valid: {error}.") from error
+
+
+def _granted(claim: Any) -> frozenset[str] | None:
+    names = claim.split() if isinstance(claim, str) else claim if isinstance(claim, list) else []
+    granted = frozenset(name for name in names if isinstance(name, str))
+    return None if "*" in granted else granted
+
+
+class IssuerKeys:
+    """The issuer's JWKS (RFC 7517), fetched when first needed, asked for again after five minutes.
+
+    A key id that is not in it makes it be fetched again, at most twice a minute: keys rotate, and anybody can send
+    any key id. While the issuer can't be reached, the keys there are stay good, and it is asked again now and then:
+    its outage must not be ours.
+    """
+
+    LIFETIME_SECONDS = 300.0
+    PAUSE_SECONDS = 30.0
+    FAILURE_PAUSE_SECONDS = 5.0
+
+    def __init__(self, issuer: str, jwks_url: str = "") -> None:
+        self._issuer = issuer.rstrip("/")
+        self._url = jwks_url
+        self._keys: list[jwt.PyJWK] = []
+        self._fetched_at = -math.inf
+        self._failed_at = -math.inf
+        self._fetching = asyncio.Lock()
+
+    async def find(self, kid: str | None) -> jwt.PyJWK:
+        """The signing key of that id; the only one, where the token names none. Raises PyJWTError, StoreUnavailable."""
+        key = self._lookup(kid)
+        # While one request asks the issuer again, the others go on with the keys there are.
+        if key is None or not self._fetching.locked():
+            await self._refresh(self.PAUSE_SECONDS if key is None else self.LIFETIME_SECONDS)
+            key = self._lookup(kid)
+        if not self._keys:
+            raise StoreUnavailable(f"there are no keys of {self._issuer} yet")
+        if key is None:
+            raise jwt.InvalidKeyError("its key is not one of the issuer's")
+        return key
+
+    def _lookup(self, kid: str | None) -> jwt.PyJWK | None:
+        signing = [key for key in self._keys if key.public_key_use in ("sig", None)]
+        if kid is None:
+            return signing[0] if len(signing) == 1 else None
+        return next((key for key in signing if key.key_id == kid), None)
+
+    async def _refresh(self, lifetime: float) -> None:
+        """Fetch the keys if they are older than that, unless this failed a moment ago."""
+        async with self._fetching:
+            due = max(self._fetched_at + lifetime, self._failed_at + self.FAILURE_PAUSE_SECONDS)
+            if time.monotonic() < due:
+                return
+            try:
+                self._keys = await asyncio.to_thread(self._fetch)
+                self._fetched_at = time.monotonic()
+            # A garbled reply fails in as many ways as there are to garble one.
+            except (OSError, HTTPException, ValueError, TypeError, AttributeError, jwt.PyJWTError) as error:
+                self._failed_at = time.monotonic()
+                _LOG.error("the keys of %s can't be had: %r", self._issuer, error)
+
+    def _fetch(self) -> list[jwt.PyJWK]:
+        return jwt.PyJWKSet.from_dict(_get_json(self._url or self._discover())).keys
+
+    def _discover(self) -> str:
+        """Where the issuer says its keys are (OpenID Connect Discovery 1.0, section 4)."""
+        return str(_get_json(f"{self._issuer}/.well-known/openid-configuration").get("jwks_uri", ""))
+
+
+def _get_json(url: str) -> dict[str, Any]:
+    if not url.startswith(("https://", "http://")):
+        raise ValueError(f"not an HTTP address: {url!r}")
+    with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310  the scheme is checked above
+        found = json.loads(response.read(1 << 20))
+    if not isinstance(found, dict):
+        raise ValueError(f"{url} is no JSON object")
+    return found
