@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import sqlite3
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
+from citestream.app import create_app
+from citestream.http.problems import EXCEPTION_HANDLERS
+from citestream.settings import load_settings
 from tests.openai_server import CUT, DONE, END, OPEN, OpenAIServer, Status, Step, delta, finish
-from tests.server import product
+from tests.server import product, raw, serving
 from tests.sse import STREAM
 
 JSON_TYPE = {"Content-Type": "application/json"}
@@ -28,6 +37,7 @@ def problem(response: httpx.Response, status: int) -> dict[str, Any]:
     body: dict[str, Any] = response.json()
     assert {"type", "title", "status", "detail"} <= set(body)
     assert body["status"] == status
+    assert response.headers["cache-control"] == "no-store"
     assert "Traceback" not in response.text
     return body
 
@@ -66,6 +76,8 @@ def test_an_unknown_knowledge_base_is_404(url: str) -> None:
         ({"Content-Type": "text/plain"}, b"x" * 70_000, 413),
         ({"Content-Type": "text/plain"}, b"{", 415),
         (JSON_TYPE, b"{", 400),
+        (STREAM | JSON_TYPE | {"Last-Event-ID": "malformed"}, b"x" * 70_000, 413),
+        (STREAM | JSON_TYPE | {"Last-Event-ID": "malformed"}, b'{"query": ""}', 400),
         (JSON_TYPE, b'{"query": "", "kb_ids": ["nowhere"]}', 422),
         (JSON_TYPE, b'{"query": "x", "kb_ids": ["nowhere"]}', 404),
     ],
@@ -74,6 +86,12 @@ def test_where_several_apply_the_first_of_the_order_counts(
     url: str, headers: dict[str, str], content: bytes, status: int
 ) -> None:
     problem(post(url, content=content, headers=headers), status)
+
+
+def test_by_get_too_a_malformed_cursor_comes_before_bad_fields(url: str) -> None:
+    parameters = {"query": "", "top_k": "99", "last_event_id": "malformed"}
+    problem(httpx.get(f"{url}/api/v1/search", params=parameters, headers=STREAM), 400)
+    problem(httpx.get(f"{url}/api/v1/search", params=parameters), 422)
 
 
 def test_errors_come_as_a_status_where_a_stream_was_asked_for_too(url: str) -> None:
@@ -98,6 +116,19 @@ def test_head_starts_nothing(url: str, library: Path) -> None:
     assert streams() == before
 
 
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/json"])
+def test_head_tells_no_length_that_it_does_not_know(url: str, accept: str) -> None:
+    request = f"HEAD /api/v1/search?query=x HTTP/1.1\nHost: localhost\nAccept: {accept}\n"
+    head, end, rest = raw(url, f"{request}\n{request}Connection: close\n\n").partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"content-length" not in head.lower()
+    # No body follows: the connection's next answer does.
+    assert end
+    assert rest.startswith(b"HTTP/1.1 200 ")
+    assert rest.endswith(b"\r\n\r\n")
+    assert rest.count(b"\r\n\r\n") == 1
+
+
 def test_other_methods_are_405_and_the_right_ones_are_named(url: str) -> None:
     response = httpx.put(f"{url}/api/v1/search", json={})
     problem(response, 405)
@@ -107,6 +138,39 @@ def test_other_methods_are_405_and_the_right_ones_are_named(url: str) -> None:
 @pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/v2/search", "/static/../settings.py", "/static/nothing.js"])
 def test_unknown_paths_are_404(url: str, path: str) -> None:
     problem(httpx.get(f"{url}{path}"), 404)
+
+
+def test_a_client_that_leaves_during_its_upload_is_no_fault_of_ours(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    address = urlsplit(url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        head = "POST /api/v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        connection.sendall(f'{head}Content-Length: 50\r\nExpect: 100-continue\r\n\r\n{{"query": '.encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")  # the body is being read
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(100):
+            pass
+    assert post(url, json={"query": "token"}).status_code == 200
+    assert [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
+def test_what_nobody_foresaw_is_500_and_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(request: Request) -> Response:
+        raise RuntimeError("the secret of /etc/passwd")
+
+    app = Starlette(routes=[Route("/", broken)], exception_handlers=EXCEPTION_HANDLERS)
+    with serving(app) as url:
+        response = httpx.get(url)
+    assert problem(response, 500)["detail"]
+    assert "secret" not in response.text
+    assert "RuntimeError" not in response.text
+    assert "the secret of /etc/passwd" in caplog.text  # whoever runs the server is told
+
+
+def test_a_stage_stands_in_the_location(library: Path) -> None:
+    with serving(create_app(load_settings({}, data=library)), root_path="/prod") as url:
+        response = post(url, json={"query": "token"}, headers=STREAM)
+        assert response.headers["location"].startswith("/prod/api/v1/streams/")
+        assert httpx.get(f"{url}{response.headers['location'].removeprefix('/prod')}").content == response.content
 
 
 def test_a_store_that_does_not_answer_is_503(library: Path, tmp_path: Path) -> None:

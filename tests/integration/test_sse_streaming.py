@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import re
-import socket
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.openai_server import DONE, END, OpenAIServer, delta, finish, usage
-from tests.server import product
+from tests.server import product, raw
 from tests.sse import STREAM, answer_of, ask, frames
 
 QUESTION = "How does a client get an access token with OAuth?"
-
-
-def raw(url: str, request: str, *, until_closed: bool = True) -> bytes:
-    """Everything the server sends to this request, as bytes on the wire."""
-    address = urlsplit(url)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
-        connection.sendall(request.replace("\n", "\r\n").encode())
-        received = b""
-        while chunk := connection.recv(65536):
-            received += chunk
-    return received
 
 
 def dechunked(body: bytes) -> bytes:
@@ -59,7 +48,7 @@ def test_search_with_sse_accept_header_returns_event_stream(url: str) -> None:
 def test_the_bytes_on_the_wire_are_these_lines_and_no_others(url: str) -> None:
     body = '{"query":"token lifetime","include":["results"]}'
     request = (
-        "POST /api/v1/search HTTP/1.1\nHost: x\nAccept: text/event-stream\nContent-Type: application/json\n"
+        "POST /api/v1/search HTTP/1.1\nHost: localhost\nAccept: text/event-stream\nContent-Type: application/json\n"
         f"Accept-Encoding: gzip, br\nConnection: close\nContent-Length: {len(body)}\n\n{body}"
     )
     head, _, chunks = raw(url, request).partition(b"\r\n\r\n")
@@ -147,6 +136,18 @@ def test_done_says_how_far_to_trust_the_answer_and_what_it_cost(url: str) -> Non
     assert set(done["timing_ms"]) == {"retrieval", "first_token", "total"}
 
 
+def test_done_counts_what_the_model_counted_and_the_time_it_took(openai: OpenAIServer, library: Path) -> None:
+    with product(data=library, model="openai/m", api_base=openai.base_url) as url:
+        openai.reply(0.05, delta("Yes [1]."), finish(), usage(100, 3), DONE, END)
+        started = time.monotonic()
+        done = ask(url, QUESTION)[-1].data
+        taken = (time.monotonic() - started) * 1000
+    assert done["usage"] == {"input_tokens": 100, "output_tokens": 3}
+    timing = done["timing_ms"]
+    assert 0 <= timing["retrieval"] <= timing["first_token"] - 40  # the model waits 50 ms
+    assert timing["first_token"] <= timing["total"] <= taken + 1  # rounded
+
+
 def test_sse_reconnection_resumes_from_last_event(url: str) -> None:
     body = {"query": QUESTION, "include": ["results"]}
     with httpx.stream("POST", f"{url}/api/v1/search", json=body, headers=STREAM) as response:
@@ -167,6 +168,7 @@ def test_search_without_sse_header_returns_non_streaming(url: str) -> None:
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
     assert response.headers["vary"] == "Accept"
+    assert response.headers["cache-control"] == "no-store"
     body = response.json()
     assert set(body) == {
         *("answer", "citations", "confidence_score", "results", "finish_reason"),
@@ -218,6 +220,16 @@ def test_get_is_the_same_for_clients_that_can_only_get(url: str) -> None:
     posted = ask(url, QUESTION, kb_ids=["engineering"], top_k=3, include=["results"])
     assert [frame.fields["data"] for frame in got[:-1]] == [frame.fields["data"] for frame in posted[:-1]]
     assert sum(len(frame.data["results"]) for frame in got if frame.event == "results") == 3
+
+
+@pytest.mark.parametrize("kb_ids", [["engineering"], ["handbook"], ["handbook", "engineering", "handbook"]])
+def test_the_named_knowledge_bases_are_searched_and_no_others(url: str, kb_ids: list[str]) -> None:
+    fields: dict[str, Any] = {"query": "What must I do about access to the laptop?", "top_k": 20}
+    posted = httpx.post(f"{url}/api/v1/search", json=fields | {"kb_ids": kb_ids}).json()
+    got = httpx.get(f"{url}/api/v1/search", params=fields | {"kb_ids": ",".join(kb_ids)}).json()
+    assert {result["kb_id"] for result in posted["results"]} == set(kb_ids)
+    assert posted["results"] == got["results"]
+    assert {citation["kb_id"] for citation in posted["citations"]} <= set(kb_ids)
 
 
 def test_ids_never_repeat_between_streams(url: str) -> None:

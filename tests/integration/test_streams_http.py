@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -83,6 +84,23 @@ def test_cursors_that_lead_nowhere(url: str, location: str, stream: list[Frame],
     assert httpx.post(f"{url}/api/v1/search", json={"query": "x"}, headers=headers).status_code == status
 
 
+def test_a_cursor_is_beyond_the_last_event_from_the_next_number_on(location: str, stream: list[Frame]) -> None:
+    stream_id = stream[-1].data["stream_id"]
+    statuses = [
+        httpx.get(location, headers={"Last-Event-ID": f"{stream_id}-{len(stream) + more}"}).status_code
+        for more in (0, 1)
+    ]
+    assert statuses == [204, 400]
+
+
+def test_where_json_is_negotiated_the_cursor_is_ignored(url: str, stream: list[Frame]) -> None:
+    for cursor in (stream[0].id or "", stream[-1].id or "", "malformed"):
+        headers = {"Accept": "application/json", "Last-Event-ID": cursor}
+        response = httpx.post(f"{url}/api/v1/search", json={"query": "access token"}, headers=headers)
+        assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+        assert response.json()["answer"]
+
+
 def test_a_replay_is_a_stream_or_nothing(location: str) -> None:
     assert httpx.get(location, headers={"Accept": "application/json"}).status_code == 406
 
@@ -95,6 +113,7 @@ def test_an_unknown_stream_is_404(url: str) -> None:
 def test_head_reads_nothing(location: str) -> None:
     response = httpx.head(location)
     assert response.status_code == 200
+    assert "content-length" not in response.headers
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
 
 
@@ -173,3 +192,29 @@ def test_when_the_log_fails_in_mid_stream_the_frames_lack_ids(
             reply.send(delta("on [1]."), finish(), DONE, END)
             rest = list(arriving)
     assert [(frame.event, frame.id) for frame in rest] == [("token", None), ("citation", None), ("done", None)]
+
+
+def test_a_replay_whose_log_fails_ends_early_and_is_logged_in_one_line(
+    library: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The stream's producer is another process, so that its events are read from the log."""
+    shutil.copy(library / "index.db", tmp_path)
+    with product(data=tmp_path, heartbeat_seconds=0.01) as url:
+        ask(url, "access token")
+        with closing(sqlite3.connect(tmp_path / "streams.db")) as file, file:
+            file.execute("UPDATE streams SET ended_at = NULL, lease_until = lease_until + 3600")
+            stream_id = file.execute("SELECT stream_id FROM streams").fetchone()[0]
+            file.execute("DELETE FROM events WHERE n > 1")
+        caplog.clear()
+        with httpx.stream("GET", f"{url}/api/v1/streams/{stream_id}", headers=STREAM, timeout=20) as response:
+            arriving = response.iter_raw()
+            received = next(arriving)
+            while b": hb" not in received:
+                received += next(arriving)
+            with closing(sqlite3.connect(tmp_path / "streams.db")) as file:
+                file.execute("DROP TABLE events")
+            received += b"".join(arriving)
+    assert (received.count(b"event: "), b"event: done" in received) == (1, False)
+    assert [(record.getMessage().partition(":")[0], record.exc_info) for record in caplog.records] == [
+        (f"stream {stream_id} is broken off", None)
+    ]

@@ -9,7 +9,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.types import Message
 
-from citestream.http.ask import BODY_LIMIT, Ask, ask_from_body, ask_from_query
+from citestream.http.ask import BODY_LIMIT, Ask, checked, fields_of_body, fields_of_query
 from citestream.http.problems import InvalidFields, Problem
 
 
@@ -25,6 +25,14 @@ def post(body: bytes, content_type: str | None = "application/json", *, length: 
         return messages.pop(0)
 
     return Request({"type": "http", "method": "POST", "headers": headers, "path": "/"}, receive)
+
+
+async def ask_from_body(request: Request) -> Ask:
+    return checked(await fields_of_body(request))
+
+
+def ask_from_query(parameters: QueryParams) -> Ask:
+    return checked(fields_of_query(parameters))
 
 
 async def test_a_whole_request() -> None:
@@ -141,6 +149,8 @@ async def test_the_length_is_counted_after_trimming_and_in_code_points() -> None
         ("query=x&include=all", "include.0"),
         ("query=x&callback=y", "callback"),
         ("query=x&query=y", "query"),
+        ("query=x&top_k=8&top_k=8", "top_k"),
+        ("query=x&top_k=٨", "top_k"),
     ],
 )
 def test_query_parameters_that_break_a_rule_are_named(query: str, field: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 import pydantic_core
@@ -27,35 +28,40 @@ class Ask(BaseModel):
     include: list[Literal["results"]] | None = None
 
 
-async def ask_from_body(request: Request) -> Ask:
-    """Raises Problem 413, 415, 400 or 422, whichever comes first."""
+async def fields_of_body(request: Request) -> Any:
+    """What the JSON body holds, unchecked. Raises Problem 413, 415 or 400, whichever comes first."""
     body = await _read(request)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise Problem(415, "The body must be application/json.", headers={"Accept-Post": "application/json"})
     try:
-        fields = pydantic_core.from_json(body, allow_inf_nan=False)
+        return pydantic_core.from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise Problem(400, f"The body is not JSON: {error}.") from error
-    return _check(fields)
 
 
-def ask_from_query(parameters: QueryParams) -> Ask:
-    """Raises Problem 422."""
-    fields: dict[str, Any] = {}
-    for name in parameters:
-        values = parameters.getlist(name)
-        if name in CURSOR_PARAMETERS:
-            continue
-        if name in ("kb_ids", "include"):
-            fields[name] = [each for value in values for each in value.split(",") if value]
-        elif len(values) > 1:
-            raise InvalidFields([(name, "is given more than once")])
-        else:
-            fields[name] = values[0]
-    if (top_k := fields.get("top_k", "")).isascii() and top_k.isdigit() and len(top_k) < 10:
-        fields["top_k"] = int(top_k)
-    return _check(fields)
+def fields_of_query(parameters: QueryParams) -> dict[str, Any]:
+    """The same from a query string, unchecked: what is given more than once is a list."""
+    names = [name for name in parameters if name not in CURSOR_PARAMETERS]
+    return {name: _value(name, parameters.getlist(name)) for name in names}
+
+
+def checked(fields: Any) -> Ask:
+    """Raises Problem 422, which names every bad field."""
+    try:
+        return Ask.model_validate(fields)
+    except ValidationError as error:
+        raise InvalidFields([_field_error(each) for each in error.errors(include_url=False)]) from None
+
+
+def _value(name: str, values: list[str]) -> Any:
+    if name in ("kb_ids", "include"):
+        return [each for value in values for each in value.split(",") if value]
+    if len(values) > 1:
+        return values
+    if name == "top_k" and re.fullmatch("[0-9]{1,9}", values[0]):
+        return int(values[0])
+    return values[0]
 
 
 async def _read(request: Request) -> bytes:
@@ -69,13 +75,6 @@ async def _read(request: Request) -> bytes:
         if len(body) > BODY_LIMIT:
             raise too_large
     return bytes(body)
-
-
-def _check(fields: Any) -> Ask:
-    try:
-        return Ask.model_validate(fields)
-    except ValidationError as error:
-        raise InvalidFields([_field_error(each) for each in error.errors(include_url=False)]) from None
 
 
 def _field_error(error: Any) -> tuple[str, str]:

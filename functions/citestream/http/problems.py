@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from citestream.errors import StoreUnavailable
@@ -75,8 +75,13 @@ async def on_store_unavailable(request: Request, error: Exception) -> Response:
     return problem_response(Problem(503, "The store does not answer; try again.", headers={"Retry-After": "1"}))
 
 
+async def on_client_left(request: Request, error: Exception) -> Response:
+    """The client left while it sent its request. Nobody reads this, and nothing of ours went wrong."""
+    return problem_response(Problem(400, "The request was not sent to its end."))
+
+
 async def on_error(request: Request, error: Exception) -> Response:
-    """Anything unforeseen. Starlette logs it with its stack trace; the client gets none."""
+    """Anything unforeseen. Starlette raises it again, for the server to log its stack trace; the client gets none."""
     return problem_response(Problem(500, "Something went wrong on our side."))
 
 
@@ -84,5 +89,6 @@ EXCEPTION_HANDLERS: dict[Any, Any] = {
     Problem: on_problem,
     HTTPException: on_http_exception,
     StoreUnavailable: on_store_unavailable,
+    ClientDisconnect: on_client_left,
     Exception: on_error,
 }

@@ -11,17 +11,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from citestream.answer.pipeline import DEFAULT_TOP_K, Pipeline, Question
-from citestream.http.ask import Ask, ask_from_body, ask_from_query
+from citestream.http.ask import Ask, checked, fields_of_body, fields_of_query
 from citestream.http.callers import Caller, Callers
-from citestream.http.negotiation import wants_stream
+from citestream.http.negotiation import JSON, wants_stream
 from citestream.http.problems import FAILURE_STATUS, Problem, problem_response
-from citestream.http.streams import StreamEndpoint, cursor_of, stream_path
+from citestream.http.streams import StreamEndpoint, cursor_of, head, stream_path
 from citestream.retrieval.index import Index
 from citestream.sse.response import HEADERS as STREAM_HEADERS
 from citestream.streams.entry import Entry
 from citestream.streams.hub import Hub
 
-_JSON_HEADERS = {"Vary": "Accept", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_JSON_HEADERS = {
+    "Content-Type": JSON,
+    "Vary": "Accept",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 class SearchEndpoint:
@@ -37,13 +42,15 @@ class SearchEndpoint:
     async def search(self, request: Request) -> Response:
         caller = await self._callers.identify(request.headers)
         streaming = wants_stream(request.headers)
-        ask = await ask_from_body(request) if request.method == "POST" else ask_from_query(request.query_params)
-        cursor = cursor_of(request) if streaming else None
+        is_post = request.method == "POST"
+        fields = await fields_of_body(request) if is_post else fields_of_query(request.query_params)
+        cursor = cursor_of(request) if streaming else None  # its 400 comes before the fields' 422
+        ask = checked(fields)
         if cursor is not None and request.method != "HEAD":
             return await self._streams.resume(request, caller, cursor.stream_id, cursor)
         kb_ids = await self._readable(caller, ask)
         if request.method == "HEAD":
-            return _head(streaming)
+            return head(STREAM_HEADERS if streaming else _JSON_HEADERS)
         question = Question(
             ask.query,
             tuple(kb_ids),
@@ -64,12 +71,6 @@ class SearchEndpoint:
         if not set(ask.kb_ids) <= set(readable):
             raise Problem(404, "No such knowledge base.")
         return list(dict.fromkeys(ask.kb_ids))
-
-
-def _head(streaming: bool) -> Response:
-    if streaming:
-        return Response(headers=STREAM_HEADERS)
-    return Response(headers=_JSON_HEADERS, media_type="application/json")
 
 
 async def _collected(entries: AsyncGenerator[Entry | None]) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -9,6 +10,7 @@ from contextlib import aclosing
 from starlette.requests import Request
 from starlette.responses import Response
 
+from citestream.errors import StoreUnavailable
 from citestream.http.ask import CURSOR_PARAMETERS
 from citestream.http.callers import Caller, Callers
 from citestream.http.negotiation import require_stream
@@ -19,6 +21,8 @@ from citestream.sse.response import HEADERS, EventStreamResponse
 from citestream.streams.entry import to_frame
 from citestream.streams.hub import Hub
 from citestream.streams.log import StreamRecord
+
+_LOG = logging.getLogger("citestream.http")
 
 _NOT_FOUND = "No such stream."
 
@@ -56,7 +60,7 @@ class StreamEndpoint:
         if record.ended_at is not None and after == record.last:
             return Response(status_code=204)
         if request.method == "HEAD":
-            return Response(headers=HEADERS)
+            return head(HEADERS)
         return self.respond(stream_id, after)
 
     def respond(self, stream_id: str, after: int, headers: Mapping[str, str] | None = None) -> Response:
@@ -68,6 +72,13 @@ class StreamEndpoint:
         if record is None or record.owner != caller.sub:
             raise Problem(404, _NOT_FOUND)
         return record
+
+
+def head(headers: Mapping[str, str]) -> Response:
+    """What GET would send before its body, whose length nobody knows yet (RFC 9110, section 8.6: then none is told)."""
+    response = Response(headers=headers)
+    del response.headers["content-length"]
+    return response
 
 
 def stream_path(request: Request, stream_id: str) -> str:
@@ -88,6 +99,10 @@ def cursor_of(request: Request) -> Cursor | None:
 
 
 async def _chunks(hub: Hub, stream_id: str, after: int) -> AsyncGenerator[bytes]:
-    async with aclosing(hub.follow(stream_id, after)) as entries:
-        async for entry in entries:
-            yield HEARTBEAT if entry is None else to_frame(entry, stream_id)
+    """The frames. A stream whose log fails ends without a terminal event, which tells its reader to come back."""
+    try:
+        async with aclosing(hub.follow(stream_id, after)) as entries:
+            async for entry in entries:
+                yield HEARTBEAT if entry is None else to_frame(entry, stream_id)
+    except StoreUnavailable as error:
+        _LOG.error("stream %s is broken off: %s", stream_id, error)
