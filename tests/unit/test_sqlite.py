@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from pathlib import Path
 from typing import Any
 
@@ -97,22 +96,28 @@ def test_a_file_that_can_not_be_used_is_left_closed(
     assert [is_open(connection) for connection in connections.opened] == [False]
 
 
-async def test_a_log_that_could_not_be_written_can_be_written_again(tmp_path: Path) -> None:
-    log = SqliteStreamLog(tmp_path / "streams.db")
-    await log.create(StreamRecord("s", "me", "p", 1.0))
+async def test_a_log_that_could_not_be_written_can_be_written_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = SqliteStreamLog(tmp_path / "streams.db", keep=0)
+    for stream_id in ("old", "s"):
+        await log.create(StreamRecord(stream_id, "me", "p", 1.0))
     await log.append("s", "p", to_entry(Token("a"), 1))
     end = to_entry(Done(50, "stop", "s", {}), 2)
     with sqlite3.connect(tmp_path / "streams.db") as file:
         for change in ("DELETE", "UPDATE"):  # these come last, in a sweep and in the end of a stream
             trigger = f"CREATE TRIGGER no_{change} BEFORE {change} ON streams"
             file.execute(f"{trigger} BEGIN INSERT INTO nowhere VALUES (1); END")
-        with pytest.raises(StoreUnavailable, match=r"streams\.db: no such table: main\.nowhere"):
-            await log.sweep(ended_before=time.time())
         with pytest.raises(StoreUnavailable, match="nowhere"):
             await log.append("s", "p", end)
         assert [entry.n for entry in await log.read("s", 0)] == [1]
         file.execute("DROP TRIGGER no_UPDATE")
+        file.commit()
+        await log.append("s", "p", end)
+        assert "old streams could not be removed" in caplog.text
+        assert await log.get("old") is not None
+        file.execute("DROP TRIGGER no_DELETE")
     file.close()
-    await log.append("s", "p", end)
-    assert [entry.n for entry in await log.read("s", 0)] == [1, 2]
+    await log.append("s", "p", to_entry(Done(50, "stop", "s", {}), 3))
+    assert await log.get("old") is None
     await log.aclose()

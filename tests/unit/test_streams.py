@@ -129,18 +129,23 @@ async def test_a_final_event_ends_the_stream(log: SqliteStreamLog) -> None:
     assert not (await record_of(log, "s")).cancelled
 
 
-async def test_old_streams_are_swept_and_others_kept(log: SqliteStreamLog) -> None:
-    for stream_id, lease_until in [("ended", 5.0), ("lost", 5.0), ("alive", 500.0)]:
+async def test_old_streams_are_removed_when_another_one_ends(tmp_path: Path) -> None:
+    log = SqliteStreamLog(tmp_path / "streams.db", keep=1000)
+    now = time.time()
+    for stream_id, lease_until in [("lost long ago", now - 1001), ("lost", now - 900), ("alive", now + 10)]:
         await log.create(StreamRecord(stream_id, "me", "p", lease_until))
         await log.append(stream_id, "p", to_entry(Token("x"), 1))
-    await log.append("ended", "p", to_entry(done("ended"), 2))
-    await log.sweep(ended_before=100.0)
-    assert await log.get("lost") is None
-    assert await log.read("lost", 0) == []
-    assert await log.get("alive") is not None
-    assert len(await log.read("ended", 0)) == 2
-    await log.sweep(ended_before=time.time() + 60)
-    assert await log.get("ended") is None
+    assert await log.get("lost long ago") is not None
+    await log.append("alive", "p", to_entry(done("alive"), 2))
+    assert await log.get("lost long ago") is None
+    assert await log.read("lost long ago", 0) == []
+    assert await log.get("lost") is not None
+    assert len(await log.read("alive", 0)) == 2
+    await log.aclose()
+    late = SqliteStreamLog(tmp_path / "streams.db", keep=-60)
+    await late.append("lost", "p", to_entry(done("lost"), 2))
+    assert [await late.get(stream_id) for stream_id in ("lost", "alive")] == [None, None]
+    await late.aclose()
 
 
 # --- production and readers

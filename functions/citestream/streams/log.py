@@ -32,6 +32,7 @@ class StreamRecord:
 class StreamLog(Protocol):
     """Append-only events per stream; the pair (stream, n) is written once, by one producer.
 
+    A stream is kept for a while after its end and then removed by the log itself.
     Every method raises StoreUnavailable when the store does not answer.
     """
 
@@ -53,10 +54,6 @@ class StreamLog(Protocol):
 
     async def request_cancel(self, stream_id: str) -> None:
         """Ask the producer, wherever it is, to stop. A stream that has ended stays as it is."""
-        ...
-
-    async def sweep(self, ended_before: float) -> None:
-        """Remove streams that ended, or whose producer was lost, before that time."""
         ...
 
     async def aclose(self) -> None: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -11,12 +12,15 @@ from citestream.sqlite import Worker, opened, transaction
 from citestream.streams.entry import Entry
 from citestream.streams.log import Fenced, StreamRecord
 
+_LOG = logging.getLogger("citestream.streams")
+
 _VERSION = 1
 _SCHEMA = """
 CREATE TABLE streams (
     stream_id TEXT PRIMARY KEY, owner TEXT NOT NULL, producer TEXT NOT NULL, lease_until REAL NOT NULL,
     ended_at REAL, cancelled INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
+CREATE INDEX streams_by_end ON streams (ifnull(ended_at, lease_until));
 CREATE TABLE events (
     stream_id TEXT NOT NULL, n INTEGER NOT NULL, producer TEXT NOT NULL, event TEXT NOT NULL, data TEXT NOT NULL,
     PRIMARY KEY (stream_id, n)
@@ -30,9 +34,14 @@ FROM streams WHERE stream_id = ?
 
 
 class SqliteStreamLog:
-    """Streams of this machine, shared by every process that opens the same file."""
+    """Streams of this machine, shared by every process that opens the same file.
 
-    def __init__(self, path: Path) -> None:
+    A stream that has ended, or whose producer was lost, is removed ``keep`` seconds later: then, or as soon after as
+    a next one ends.
+    """
+
+    def __init__(self, path: Path, keep: float = 3660.0) -> None:
+        self._keep = keep
         # One thread: appends keep their order, and a file has one writer anyway.
         self._worker = Worker(path, lambda: _opened(path), 1, "stream-log")
 
@@ -49,7 +58,15 @@ class SqliteStreamLog:
         return StreamRecord(stream_id, owner, producer, lease_until, ended_at, bool(cancelled), last)
 
     async def append(self, stream_id: str, producer: str, entry: Entry) -> None:
-        await self._worker.run(lambda connection: _append(connection, stream_id, producer, entry))
+        def work(connection: sqlite3.Connection) -> None:
+            _append(connection, stream_id, producer, entry)
+            if entry.final:
+                try:
+                    _sweep(connection, time.time() - self._keep)
+                except sqlite3.Error as error:  # the event is written; the next end sweeps again
+                    _LOG.warning("old streams could not be removed: %s", error)
+
+        await self._worker.run(work)
 
     async def read(self, stream_id: str, after: int) -> Sequence[Entry]:
         sql = "SELECT n, event, data FROM events WHERE stream_id = ? AND n > ? ORDER BY n"
@@ -64,9 +81,6 @@ class SqliteStreamLog:
     async def request_cancel(self, stream_id: str) -> None:
         sql = "UPDATE streams SET cancelled = 1 WHERE stream_id = ? AND ended_at IS NULL"
         await self._worker.run(lambda connection: connection.execute(sql, (stream_id,)))
-
-    async def sweep(self, ended_before: float) -> None:
-        await self._worker.run(lambda connection: _sweep(connection, ended_before))
 
     async def aclose(self) -> None:
         await self._worker.aclose()
@@ -90,7 +104,9 @@ def _append(connection: sqlite3.Connection, stream_id: str, producer: str, entry
 
 
 def _sweep(connection: sqlite3.Connection, ended_before: float) -> None:
-    old = "SELECT stream_id FROM streams WHERE ifnull(ended_at, lease_until) < ?"
-    with transaction(connection):
-        connection.execute(f"DELETE FROM events WHERE stream_id IN ({old})", (ended_before,))  # noqa: S608
-        connection.execute("DELETE FROM streams WHERE ifnull(ended_at, lease_until) < ?", (ended_before,))
+    sql = "SELECT stream_id FROM streams WHERE ifnull(ended_at, lease_until) < ?"
+    old = connection.execute(sql, (ended_before,)).fetchall()
+    if old:
+        with transaction(connection):
+            connection.executemany("DELETE FROM events WHERE stream_id = ?", old)
+            connection.executemany("DELETE FROM streams WHERE stream_id = ?", old)
