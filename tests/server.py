@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import uvicorn
 from starlette.types import ASGIApp
 
-from citestream.app import create_app
+from citestream.app import create_local_app
 from citestream.settings import load_settings
 
 
@@ -53,7 +53,7 @@ def serving(app: ASGIApp, *, root_path: str = "") -> Iterator[str]:
 @contextmanager
 def product(**settings: Any) -> Iterator[str]:
     """Serve the product with these settings, whatever this machine's environment says; yields its URL."""
-    with serving(create_app(load_settings({}, **settings))) as url:
+    with serving(create_local_app(load_settings({}, **settings))) as url:
         yield url
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
@@ -23,6 +24,7 @@ from citestream.http.search import SearchEndpoint
 from citestream.http.streams import StreamEndpoint
 from citestream.retrieval import minilm
 from citestream.retrieval.embedder import Embedder
+from citestream.retrieval.index import Index
 from citestream.retrieval.sqlite_index import SqliteIndex
 from citestream.settings import BadSettings, Settings, load_settings
 from citestream.streams.hub import Hub
@@ -31,25 +33,48 @@ from citestream.streams.sqlite_log import SqliteStreamLog
 
 _LOG = logging.getLogger("citestream")
 
+# A stream's record outlives its retention, so that a late reader is told 410 and not 404.
+_REMEMBERED_SECONDS = 3600.0
 
-def create_app(settings: Settings | None = None) -> ASGIApp:
-    """The whole product as an ASGI app. Raises BadSettings, WeightsError, WrongIndex and StoreUnavailable."""
-    settings = settings or load_settings()
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What answers questions, whoever asks: the server's routes, or the command line."""
+
+    index: Index
+    answerer: Answerer
+    pipeline: Pipeline
+    hub: Hub
+
+    async def aclose(self) -> None:
+        """End what is being produced, then let go of everything, also where one of them fails to."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.index.aclose)
+            stack.push_async_callback(self.answerer.aclose)
+            stack.push_async_callback(self.hub.aclose)
+
+
+def open_engine(settings: Settings) -> Engine:
+    """The parts that the settings name. Raises BadSettings, WeightsError, WrongIndex and StoreUnavailable."""
     index = open_index(settings, load_embedder())
     index.check()
-    hub = open_hub(settings)
     answerer = make_answerer(settings)
+    return Engine(index, answerer, Pipeline(index, answerer), make_hub(settings))
+
+
+def create_app(settings: Settings | None = None) -> ASGIApp:
+    """The whole product as an ASGI app. Raises what ``open_engine`` raises."""
+    settings = settings or load_settings()
     callers = make_callers(settings)
-    streams = StreamEndpoint(callers, hub)
-    search = SearchEndpoint(callers, index, Pipeline(index, answerer), hub, streams)
-    library = LibraryEndpoints(callers, index)
+    engine = open_engine(settings)
+    streams = StreamEndpoint(callers, engine.hub)
+    search = SearchEndpoint(callers, engine.index, engine.pipeline, engine.hub, streams)
+    library = LibraryEndpoints(callers, engine.index)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         yield
-        await hub.aclose()
-        await answerer.aclose()
-        await index.aclose()
+        await engine.aclose()
 
     app = Starlette(
         routes=[
@@ -64,7 +89,13 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
     )
-    return _with_cors(_with_hosts(app, settings), settings)
+    return _with_cors(app, settings)
+
+
+def create_local_app(settings: Settings) -> ASGIApp:
+    """The app as this machine's own server: without login it answers to loopback's names only."""
+    app = create_app(settings)
+    return app if settings.auth == "jwt" or settings.allow_open else LoopbackHosts(app)
 
 
 def load_embedder() -> Embedder | None:
@@ -79,13 +110,14 @@ def open_index(settings: Settings, embedder: Embedder | None) -> SqliteIndex:
     return SqliteIndex(settings.data / "index.db", embedder)
 
 
-def open_hub(settings: Settings) -> Hub:
+def make_hub(settings: Settings) -> Hub:
     limits = Limits(
         answer=settings.answer_seconds,
         heartbeat=settings.heartbeat_seconds,
         retention=settings.retention_seconds,
     )
-    return Hub(SqliteStreamLog(settings.data / "streams.db"), limits)
+    keep = settings.retention_seconds + _REMEMBERED_SECONDS
+    return Hub(SqliteStreamLog(settings.data / "streams.db", keep), limits)
 
 
 def make_answerer(settings: Settings) -> Answerer:
@@ -123,10 +155,6 @@ def make_callers(settings: Settings) -> Callers:
         settings.jwt_kb_claim,
         settings.jwt_leeway_seconds,
     )
-
-
-def _with_hosts(app: ASGIApp, settings: Settings) -> ASGIApp:
-    return app if settings.auth == "jwt" or settings.allow_open else LoopbackHosts(app)
 
 
 def _with_cors(app: ASGIApp, settings: Settings) -> ASGIApp:

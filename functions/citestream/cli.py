@@ -167,10 +167,10 @@ def serve(host: str, port: int, data: Path | None) -> None:
         )
     import uvicorn
 
-    from citestream.app import create_app
+    from citestream.app import create_local_app
 
     # A reader that is still there is given a moment; productions then end with a failure that can be resumed.
-    uvicorn.run(create_app(settings), host=host, port=port, log_level="info", timeout_graceful_shutdown=5)
+    uvicorn.run(create_local_app(settings), host=host, port=port, log_level="info", timeout_graceful_shutdown=5)
 
 
 def _is_loopback(host: str) -> bool:

@@ -14,8 +14,8 @@ import click
 import httpx
 import httpx_sse
 
-from citestream.answer.pipeline import Pipeline, Question
-from citestream.app import load_embedder, make_answerer, open_hub, open_index
+from citestream.answer.pipeline import Question
+from citestream.app import open_engine
 from citestream.settings import Settings
 from citestream.streams.collected import Collected
 
@@ -31,24 +31,21 @@ class AskFailed(Exception):
 
 async def local_events(settings: Settings, question: str, kb_ids: Sequence[str]) -> AsyncGenerator[Named]:
     """Ask the index on this machine, without a server. Raises AskFailed."""
-    index, hub, answerer = open_index(settings, load_embedder()), open_hub(settings), make_answerer(settings)
+    engine = open_engine(settings)
     try:
-        known = await index.kb_ids()
+        known = await engine.index.kb_ids()
         if not known:
             raise AskFailed(f"there are no documents in {settings.data}: citestream ingest PATH --kb NAME adds some")
         if missing := [kb_id for kb_id in kb_ids if kb_id not in known]:
             raise AskFailed(f"no such knowledge base: {', '.join(missing)} (there are: {', '.join(known) or 'none'})")
-        pipeline = Pipeline(index, answerer)
         asked = Question(question, tuple(kb_ids or known), results=True)
-        stream_id = await hub.start("local", lambda stream_id: pipeline.events(asked, stream_id))
-        async with aclosing(hub.follow(stream_id)) as entries:
+        stream_id = await engine.hub.start("local", lambda stream_id: engine.pipeline.events(asked, stream_id))
+        async with aclosing(engine.hub.follow(stream_id)) as entries:
             async for entry in entries:
                 if entry is not None:
                     yield entry.event, json.loads(entry.data)
     finally:
-        await hub.aclose()
-        await answerer.aclose()
-        await index.aclose()
+        await engine.aclose()
 
 
 async def remote_events(url: str, question: str, kb_ids: Sequence[str]) -> AsyncGenerator[Named]:

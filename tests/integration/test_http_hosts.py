@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from citestream.app import create_app
+from citestream.app import create_local_app
 from citestream.http.hosts import is_loopback
 from citestream.settings import load_settings
 from tests.server import product, raw, serving
@@ -62,7 +62,7 @@ def test_an_empty_name_is_misdirected_and_none_at_all_is_not(url: str) -> None:
 def test_health_is_told_by_any_name(url: str, library: Path) -> None:
     evil = {"Host": "evil.example"}
     assert httpx.get(f"{url}/healthz", headers=evil).status_code == 200
-    with serving(create_app(load_settings({}, data=library)), root_path="/stage") as staged:
+    with serving(create_local_app(load_settings({}, data=library)), root_path="/stage") as staged:
         assert httpx.get(f"{staged}/healthz", headers=evil).status_code == 200
         assert httpx.get(staged, headers=evil).status_code == 421
 

@@ -34,14 +34,14 @@ def passage(text: str) -> Passage:
 
 @pytest.fixture
 async def log(tmp_path: Path) -> AsyncGenerator[SqliteStreamLog]:
-    log = SqliteStreamLog(tmp_path / "streams.db")
+    log = SqliteStreamLog(tmp_path / "streams.db", keep=3600)
     yield log
     await log.aclose()
 
 
 @pytest.fixture
 async def hub(tmp_path: Path) -> AsyncGenerator[Hub]:
-    hub = Hub(SqliteStreamLog(tmp_path / "streams.db"), LIMITS)
+    hub = Hub(SqliteStreamLog(tmp_path / "streams.db", keep=3600), LIMITS)
     yield hub
     await hub.aclose()
 
@@ -170,7 +170,7 @@ async def test_every_reader_gets_every_event_whenever_it_comes(hub: Hub) -> None
 async def test_a_reader_of_another_process_follows_the_log(hub: Hub, tmp_path: Path) -> None:
     go_on = asyncio.Event()
     stream_id = await hub.start("me", producing(Token("a"), go_on, Token("b")))
-    other = Hub(SqliteStreamLog(tmp_path / "streams.db"), LIMITS)
+    other = Hub(SqliteStreamLog(tmp_path / "streams.db", keep=3600), LIMITS)
     there = other.follow(stream_id)
     assert (await anext(there)) == Entry(1, "token", '{"text":"a"}')
     go_on.set()
@@ -200,7 +200,7 @@ def test_the_defaults_keep_what_clients_were_promised() -> None:
 
 async def test_silence_is_told(tmp_path: Path) -> None:
     quick = Limits(heartbeat=0.01)
-    hub, other = (Hub(SqliteStreamLog(tmp_path / "streams.db"), quick) for _ in range(2))
+    hub, other = (Hub(SqliteStreamLog(tmp_path / "streams.db", keep=3600), quick) for _ in range(2))
     stream_id = await hub.start("me", producing(asyncio.Event()))
     assert await anext(hub.follow(stream_id)) is None
     assert await anext(other.follow(stream_id)) is None
@@ -237,7 +237,7 @@ async def test_an_answer_without_an_end_is_a_failure(hub: Hub) -> None:
 
 
 async def test_an_answer_that_takes_too_long_ends(tmp_path: Path) -> None:
-    hub = Hub(SqliteStreamLog(tmp_path / "streams.db"), Limits(answer=0.01))
+    hub = Hub(SqliteStreamLog(tmp_path / "streams.db", keep=3600), Limits(answer=0.01))
     assert await failure_of(hub, producing(Token("a"), asyncio.Event())) == (["token", "failure"], "timeout")
     await hub.aclose()
 
@@ -267,7 +267,7 @@ class Faulty(SqliteStreamLog):
 async def test_an_unforeseen_error_beside_the_answer_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    log = Faulty(tmp_path / "streams.db")
+    log = Faulty(tmp_path / "streams.db", keep=3600)
     hub = Hub(log, LIMITS)
     stream_id = await hub.start("me", producing(asyncio.Event()))
     await log.renewed.wait()
@@ -278,7 +278,7 @@ async def test_an_unforeseen_error_beside_the_answer_is_logged(
 
 
 async def test_cancelling_here_does_not_wait_for_the_next_look_into_the_log(tmp_path: Path) -> None:
-    hub = Hub(SqliteStreamLog(tmp_path / "streams.db"), Limits(cancel_poll=1000, heartbeat=1000))
+    hub = Hub(SqliteStreamLog(tmp_path / "streams.db", keep=3600), Limits(cancel_poll=1000, heartbeat=1000))
     stream_id = await hub.start("me", producing(asyncio.Event()))
     await hub.cancel(stream_id)
     assert [entry.event for entry in await entries(hub, stream_id)] == ["failure"]
@@ -332,7 +332,7 @@ async def test_cancelling_ends_the_production_and_closes_its_source(hub: Hub) ->
 
 async def test_another_process_can_cancel(hub: Hub, tmp_path: Path) -> None:
     stream_id = await hub.start("me", producing(asyncio.Event()))
-    other = Hub(SqliteStreamLog(tmp_path / "streams.db"), LIMITS)
+    other = Hub(SqliteStreamLog(tmp_path / "streams.db", keep=3600), LIMITS)
     await other.cancel(stream_id)
     (last,) = await entries(hub, stream_id)
     assert json.loads(last.data)["code"] == "cancelled"
@@ -372,7 +372,7 @@ async def test_a_producer_that_was_taken_over_stops_and_its_readers_go_on_from_t
 
 
 async def test_the_lease_is_renewed(tmp_path: Path) -> None:
-    hub = Hub(SqliteStreamLog(tmp_path / "streams.db"), Limits(lease=0.05, cancel_poll=0.01))
+    hub = Hub(SqliteStreamLog(tmp_path / "streams.db", keep=3600), Limits(lease=0.05, cancel_poll=0.01))
     stream_id = await hub.start("me", producing(asyncio.Event()))
     first = await hub.record(stream_id)
     assert first is not None
@@ -400,7 +400,7 @@ async def test_when_the_log_fails_the_stream_goes_on_without_ids(
 
 
 async def test_closing_the_hub_ends_what_is_being_produced(tmp_path: Path, log: SqliteStreamLog) -> None:
-    hub = Hub(SqliteStreamLog(tmp_path / "streams.db"), LIMITS)
+    hub = Hub(SqliteStreamLog(tmp_path / "streams.db", keep=3600), LIMITS)
     stream_id = await hub.start("me", producing(Token("a"), asyncio.Event()))
     reader = hub.follow(stream_id)
     await anext(reader)
@@ -418,7 +418,7 @@ async def test_no_task_is_left_behind(hub: Hub) -> None:
 
 async def test_a_log_that_can_not_be_opened_refuses_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    hub = Hub(SqliteStreamLog(tmp_path / "file" / "streams.db"), LIMITS)
+    hub = Hub(SqliteStreamLog(tmp_path / "file" / "streams.db", keep=3600), LIMITS)
     with pytest.raises(StoreUnavailable):
         await hub.start("me", producing())
     await hub.aclose()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,6 +17,7 @@ from citestream.http.problems import FAILURE_STATUS, Problem, problem_response
 from citestream.http.streams import StreamEndpoint, cursor_of, head, stream_path
 from citestream.retrieval.index import Index
 from citestream.sse.response import HEADERS as STREAM_HEADERS
+from citestream.streams.collected import Collected
 from citestream.streams.entry import Entry
 from citestream.streams.hub import Hub
 
@@ -75,30 +75,13 @@ class SearchEndpoint:
 
 async def _collected(entries: AsyncGenerator[Entry | None]) -> Response:
     """The JSON answer: what a reader of the stream would have put together."""
-    answer: list[str] = []
-    citations: list[Any] = []
-    results: list[Any] = []
-    end: dict[str, Any] = {}
-    failed = False
+    collected = Collected()
     async with aclosing(entries):
         async for entry in entries:
-            if entry is None:
-                continue
-            data = json.loads(entry.data)
-            match entry.event:
-                case "token":
-                    answer.append(data["text"])
-                case "citation":
-                    citations.append(data)
-                case "results":
-                    results += data["results"]
-                case _:
-                    end, failed = data, entry.event == "failure"
-    if failed:
-        status = FAILURE_STATUS[end["code"]]
-        headers = {"Vary": "Accept"}
-        return problem_response(
-            Problem(status, end["message"], headers=headers, code=end["code"], retryable=end["retryable"])
-        )
-    body = {"answer": "".join(answer), "citations": citations, "results": results} | end
-    return JSONResponse(body, headers=_JSON_HEADERS)
+            if entry is not None:
+                collected.add(entry.event, json.loads(entry.data))
+    if (failure := collected.failure) is None:
+        return JSONResponse(collected.body(), headers=_JSON_HEADERS)
+    more = {"code": failure["code"], "retryable": failure["retryable"]}
+    problem = Problem(FAILURE_STATUS[failure["code"]], failure["message"], headers={"Vary": "Accept"}, **more)
+    return problem_response(problem)

@@ -40,7 +40,7 @@ class SqliteStreamLog:
     a next one ends.
     """
 
-    def __init__(self, path: Path, keep: float = 3660.0) -> None:
+    def __init__(self, path: Path, keep: float) -> None:
         self._keep = keep
         # One thread: appends keep their order, and a file has one writer anyway.
         self._worker = Worker(path, lambda: _opened(path), 1, "stream-log")
