@@ -140,4 +140,4 @@ def document_id(kb_id: str, name: str) -> str:
     File systems differ in how they write an accent (NFC, NFD); the id does not.
     """
     name = unicodedata.normalize("NFC", name)
-    return hashlib.sha256(f"{kb_id}\0{name}".encode()).hexdigest()[:24]
+    return hashlib.sha256(f"{kb_id}\0{name}".encode(errors="surrogatepass")).hexdigest()[:24]

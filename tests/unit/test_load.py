@@ -111,12 +111,17 @@ async def test_a_large_document_is_embedded_in_slices_each_vector_with_its_chunk
         assert best.text == query
 
 
-async def test_small_documents_are_embedded_together(docs: Path, index: SqliteIndex) -> None:
-    for i in range(100):
-        (docs / f"{i:02}.md").write_text(f"number {i}")
+async def test_small_documents_are_embedded_together_each_vector_with_its_document(
+    docs: Path, index: SqliteIndex
+) -> None:
+    for i in range(1, 101):
+        (docs / f"{i:03}.md").write_text("x" * i)
     embedder = Counting()
     assert set((await loaded(docs, index, embedder)).values()) == {"added"}
     assert embedder.counts == [64, 36]
+    for i in (1, 64, 65, 100):
+        best, *_ = await index.search("y" * i, ["kb"], 1)
+        assert best.document_name == f"{i:03}.md"
 
 
 @pytest.mark.parametrize(
@@ -178,6 +183,10 @@ def test_a_name_is_one_however_its_accents_are_written(docs: Path, written: str)
     (docs / written).write_text("text")
     assert found(docs).files == {NFC: SourceFile(docs / written, NFC)}
     assert document_id("kb", written) == document_id("kb", NFC)
+
+
+def test_a_name_that_is_not_utf_8_has_an_id_too() -> None:
+    assert document_id("kb", os.fsdecode(b"\xff.md")) != document_id("kb", os.fsdecode(b"\xfe.md"))
 
 
 def test_two_files_of_one_name_are_refused_and_one_file_named_twice_is_not(docs: Path) -> None:
