@@ -82,7 +82,7 @@ async def _ingest(settings: Settings, paths: Sequence[str], kb: str) -> int:
             async for outcome in load(found.files.values(), kb, index, embedder):
                 states[outcome.state] += 1
                 if outcome.state == "skipped":
-                    refused.append((str(outcome.file.path), outcome.reason))
+                    refused.append((outcome.file.shown, outcome.reason))
                 bar.update(1)
     finally:
         await index.aclose()

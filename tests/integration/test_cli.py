@@ -107,7 +107,7 @@ def bad_files(folder: Path) -> dict[str, str]:
         "torn.pdf": "PDF",
         "fake.docx": "",
         "huge.txt": "100,000,000 is the limit",
-        "line\nbreak.md": "name",
+        r"line\nbreak.md": "name",
     }
 
 

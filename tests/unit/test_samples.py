@@ -161,9 +161,7 @@ def test_a_fact_stands_in_two_documents(fact: str, names: tuple[str, str]) -> No
     assert all(fact in TEXTS[name] for name in names)
 
 
-@pytest.mark.parametrize(
-    "question", [q for q in QUESTIONS if q["document_name"]], ids=lambda q: q["question"]
-)
+@pytest.mark.parametrize("question", [q for q in QUESTIONS if q["document_name"]], ids=lambda q: q["question"])
 def test_a_questions_excerpt_stands_in_its_document_alone(question: Question) -> None:
     assert question["answer_contains"]
     assert question["excerpt_contains"]
@@ -172,9 +170,7 @@ def test_a_questions_excerpt_stands_in_its_document_alone(question: Question) ->
     assert question["answer_contains"] in TEXTS[own]
 
 
-@pytest.mark.parametrize(
-    "question", [q for q in QUESTIONS if not q["document_name"]], ids=lambda q: q["question"]
-)
+@pytest.mark.parametrize("question", [q for q in QUESTIONS if not q["document_name"]], ids=lambda q: q["question"])
 def test_a_question_without_an_answer_names_nothing(question: Question) -> None:
     assert question["answer_contains"] is None
     assert question["excerpt_contains"] is None

@@ -96,5 +96,6 @@ def _fixed_part(pattern: str) -> Path:
 
 
 def _printable(path: str | Path) -> str:
-    """The path, with ``\\x`` and two digits for each byte of it that is not UTF-8."""
-    return os.fsencode(path).decode(errors="backslashreplace")
+    """The path on one line, escaped where it is not UTF-8, breaks the line, or would steer a terminal."""
+    text = os.fsencode(path).decode(errors="backslashreplace")
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
