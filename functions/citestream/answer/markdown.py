@@ -43,9 +43,9 @@ class Markdown:
         """Whether it is one to some readers, and none to others."""
         return self._reading.definition or self._reading.place in DOUBTFUL
 
-    @property
-    def at_line_start(self) -> bool:
-        return self._reading.place == "line"
+    def begins_line(self, space: str) -> bool:
+        """Whether what comes after ``space`` is the first of its line, but for the marks of lists and quotations."""
+        return self._reading.place == "line" or (self._reading.place == "bullet" and space != "")
 
     @property
     def at_fence_end(self) -> bool:

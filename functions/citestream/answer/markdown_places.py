@@ -11,13 +11,6 @@ from string import ascii_letters, digits
 from typing import Final
 
 _AFTER_OPENING_BRACKET: Final = {"line": "label start", "url": "url"}
-_AFTER_MARKER: Final = {
-    "title": "title",
-    "escaped code": "escaped code",
-    "escaped backslash": "escaped code",
-    "doubtful line": "doubtful line",
-    "doubtful bracket": "doubtful line",
-}
 _AFTER_NUMBER: Final = {"maths half closed": "maths", "autolink bracket": "autolink"}
 _MATHS_CLOSINGS: Final = {"$": "$$", "(": "\\)", "[": "\\]"}
 
@@ -45,7 +38,11 @@ class Reading:
         return move(self, char)
 
     def marker(self) -> None:
-        self.place, self.brackets = _AFTER_MARKER.get(self.place, "marker"), 0
+        self.brackets = 0
+        if self.place in DOUBTFUL:
+            self.step("1")  # it may be text like any other there
+        else:
+            self.place = "marker"
 
     def newline(self, char: str) -> str:
         if self.definition:
@@ -221,7 +218,13 @@ _LINK: Final[Row] = {")": Reading.close, "[": Reading.number, "\n": Reading.cut_
 
 # place → next character ("": any other) → next place, or what finds it and may mend the text.
 _LIVE: Final[dict[str, Row]] = {
-    "line": _TEXT | _all(_BLANKS + ">" + _ITEM, "line") | {"\n": Reading.blank_line, "~": "tilde"},
+    "line": _TEXT
+    | _all(_BLANKS + ">", "line")
+    | _all("-+*", "bullet")
+    | _all(digits, "ordinal")
+    | {"\n": Reading.blank_line, "~": "tilde"},
+    "bullet": _TEXT | _all(_BLANKS, "line"),
+    "ordinal": _TEXT | _all(digits, "ordinal") | _all(".)", "bullet"),
     "text": _TEXT,
     "marker": _TEXT | {"(": Reading.keep_apart},
     "closed bracket": _TEXT | {"(": Reading.keep_apart},

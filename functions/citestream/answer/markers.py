@@ -56,12 +56,12 @@ class Markers:
         at = 0
         while at < len(text):
             end = at if self._held else self._markdown.plain(text, at)
-            if end == at:
-                end += 1
-                self._step(text[at])
-            else:
+            if end > at:
                 self._emit(text[at:end])
-            at = end
+                at = end
+            else:
+                self._step(text[at])
+                at += 1
         return self._taken()
 
     def close(self) -> str:
@@ -119,21 +119,20 @@ class Markers:
     def _marker(self, held: Candidate, following: str) -> None:
         space, outer, body, tail = held.parts()
         rest = tail + following
-        if self._markdown.at_fence_end:
-            # Who cites code right behind its closing fence means the code to end there; for Markdown it would not.
-            space, outer = "", space + "\n" + outer
-        elif outer:
-            space, outer = "", space + outer
-        self._pass(outer)
+        # Who cites code right behind its closing fence means the code to end there; for Markdown it would not.
+        end_of_line = "\n" if self._markdown.at_fence_end else ""
+        if end_of_line or outer:
+            self._pass(space + end_of_line + outer)
+            space = ""
         found = numbers(body)
-        if self._is_label(found, rest):
+        if self._is_label(space, found, rest):
             self._pass(space)
             rest = self._label(held, found, rest)
         elif cited := self._cited(found):
             self._pass(space)
             self._write(cited)
         else:
-            self._leave_out(space, torn=held.torn or outer.endswith(tuple(OPENERS)), following=rest[:1])
+            self._leave_out(space, torn=held.torn or bool(outer), following=rest[:1])
         for char in rest:
             self._step(char)
 
@@ -176,8 +175,8 @@ class Markers:
         elif not space and following and following in _NOT_TO_JOIN:
             self._pass(" ")
 
-    def _is_label(self, found: Sequence[int], rest: str) -> bool:
-        return self._markdown.at_line_start and rest.startswith(":") and len(self._valid(found)) < 2
+    def _is_label(self, space: str, found: Sequence[int], rest: str) -> bool:
+        return self._markdown.begins_line(space) and rest.startswith(":") and len(self._valid(found)) < 2
 
     def _label(self, held: Candidate, found: Sequence[int], rest: str) -> str:
         """Write a definition's label, and return what has to follow it.
