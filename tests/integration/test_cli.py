@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from starlette.types import Receive, Scope, Send
 
 from citestream import __version__
 from citestream.cli import main
+from citestream.terminal import AskFailed, remote_events
 from tests.cutting_proxy import cutting
-from tests.openai_server import OpenAIServer, Status
+from tests.openai_server import OpenAIServer, Status, delta
 from tests.openai_server import answer as steps
 from tests.server import product, serving
 from tests.sse import STREAM
@@ -368,3 +370,19 @@ def test_without_documents_the_way_to_add_some_is_told(data: Path) -> None:
     result = run("ask", "x", "--data", data)
     assert result.exit_code == 1
     assert "citestream ingest" in result.output
+
+
+async def test_leaving_early_stops_the_answer(library: Path) -> None:
+    with OpenAIServer() as openai, product(data=library, model="openai/m", api_base=openai.base_url) as url:
+        reply = openai.reply(delta("It goes on "), delta("and on "))
+        async with aclosing(remote_events(url, QUESTION, [])) as events:
+            async for name, _ in events:
+                if name == "token":
+                    break
+        assert await reply.closed_by_client()
+
+
+async def test_a_server_that_refuses_says_why(library: Path) -> None:
+    settings = {"auth": "jwt", "jwt_issuer": "http://127.0.0.1:9", "jwt_audience": "x"}
+    with product(data=library, **settings) as url, pytest.raises(AskFailed, match=r"^401: A bearer token is needed"):
+        await anext(remote_events(url, QUESTION, []))
