@@ -231,6 +231,11 @@ LINKS = {
     "an autolink that isn't closed at the end": ("<http://a.b/[1]", "<http://a.b/[1]>", []),
     "an autolink's brackets are no link": ("<ab:c](d [2])", "<ab:c] (d [1])", [2]),
     "a tag, a comparison are no autolinks": ("<b>[2]</b> a<b [3] <a:[1]", "<b>[1]</b> a<b [2] <a:[3]", [2, 3, 1]),
+    "any white space ends them": (
+        "<ab:[1]\u2028 [a](b[1]\u00a0c [3](d\u3000",
+        "<ab:[1]>\u2028 [a](b[1])\u00a0c [1] (d\u3000",
+        [3],
+    ),
     "a bare URL is kept off": ("See https://a.b:80/c[2].", "See https://a.b:80/c [1].", [2]),
     "a bare URL is kept off a link": ("https://a.b[1](c)", "https://a.b [1](c)", []),
     "a bare URL and a made-up one": ("See https://a.b[99].", "See https://a.b.", [], 1),

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from string import ascii_letters, digits
 from typing import Final
 
+from citestream.answer.marker_grammar import WHITE_SPACE
+
 _AFTER_OPENING_BRACKET: Final = {"line": "label start", "url": "url"}
 _AFTER_NUMBER: Final = {"maths half closed": "maths", "autolink bracket": "autolink"}
 _MATHS_CLOSINGS: Final = {"$": "$$", "(": "\\)", "[": "\\]"}
@@ -213,7 +215,7 @@ _MATHS: Final[Row] = {
 }
 _MATHS_LINE: Final[Row] = {"": Reading.maths_goes_on} | _all("`~", Reading.cut_paragraph)
 _AUTOLINK: Final[Row] = {"": "autolink", ">": Reading.close, "[": Reading.number, "]": "autolink bracket"}
-_AUTOLINK_END: Final[Row] = _all(_BLANKS + "\n`$\\<", Reading.cut_autolink)
+_AUTOLINK_END: Final[Row] = _all(WHITE_SPACE + "`$\\<", Reading.cut_autolink)
 _LINK: Final[Row] = {")": Reading.close, "[": Reading.number, "\n": Reading.cut_line}
 
 # place → next character ("": any other) → next place, or what finds it and may mend the text.
@@ -235,7 +237,7 @@ _LIVE: Final[dict[str, Row]] = {
     "dollar": _TEXT | {"$": Reading.maths},
     "colon": _TEXT | {"/": "colon slash"},
     "colon slash": _TEXT | {"/": "url"},
-    "url": _TEXT | _all(" \t>", "text") | {"": "url", ":": "url"},
+    "url": _TEXT | _all(WHITE_SPACE + ">", "text") | {"": "url", ":": "url", "\n": Reading.newline},
     "angle": _TEXT | _all(ascii_letters, "scheme start"),
     "scheme start": _TEXT | _all(_SCHEME, "scheme"),
     "scheme": _TEXT | _all(_SCHEME, "scheme") | {":": Reading.autolink},
@@ -275,6 +277,6 @@ VERBATIM: Final[dict[str, Row]] = {
     "maths item": _MATHS_LINE | _all(_BLANKS + ">" + _ITEM, "maths item") | {"\n": "maths line"},
     "autolink": _AUTOLINK | _AUTOLINK_END,
     "autolink bracket": _AUTOLINK | _AUTOLINK_END | {"(": Reading.link_in_autolink},
-    "destination": _LINK | _all(_BLANKS, Reading.after_destination) | {"": "destination"},
+    "destination": _all(WHITE_SPACE, Reading.after_destination) | _LINK | {"": "destination"},
 }
 TABLE: Final = _LIVE | DOUBTFUL | VERBATIM

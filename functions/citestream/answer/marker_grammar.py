@@ -29,10 +29,14 @@ FIRST: Final = OPENERS | {" "}
 Outcome = Literal["marker", "link", "text"]
 _OUTCOMES: Final[dict[str, Outcome]] = {"marker": "marker", "link": "link", "text": "text"}
 
+#: What ends a URL: all that a regular expression counts as white space.
+WHITE_SPACE: Final = "".join(filter(str.isspace, map(chr, range(0x3001))))
+
 _DASHES: Final = "-‐‑‒–—―−－"
 _SPACES: Final = " \u00a0\u2009\u202f\u3000"
 _CLASSES: Final = (
-    dict.fromkeys(",;&，、；،؛", ",")
+    dict.fromkeys(WHITE_SPACE, "\n")
+    | dict.fromkeys(",;&，、；،؛", ",")
     | dict.fromkeys(_DASHES, "-")
     | dict.fromkeys(_SPACES, " ")
     | dict.fromkeys([*_FAMILIES.keys(), *_FAMILIES.values()], "other bracket")
@@ -53,7 +57,7 @@ _ITEM_END: Final = _CLOSE | {"^": "raised", ",": "comma", "-": "dash", " ": "spa
 _FIRST_END: Final = _ITEM_END | {":": "part", "†": "name"}
 _RANGE_END: Final = _CLOSE | {"^": "raised end", ",": "comma", " ": "space after end"}
 _NAME: Final = _CLOSE | {"": "name", "other bracket": "text"} | dict.fromkeys("[\n`$\\<>", "text")
-_NO_DESTINATION: Final = dict.fromkeys(" \t\r\n", "marker")
+_NO_DESTINATION: Final = dict.fromkeys(" \n", "marker")
 _TABLE: Final[dict[str, dict[str, str]]] = {
     "space": {"[": "open"},
     "open": _NUMBER | {"[": "open twice"},
