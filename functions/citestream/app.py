@@ -62,11 +62,11 @@ def open_engine(settings: Settings) -> Engine:
     return Engine(index, answerer, Pipeline(index, answerer), make_hub(settings))
 
 
-def create_app(settings: Settings | None = None) -> ASGIApp:
-    """The whole product as an ASGI app. Raises what ``open_engine`` raises."""
+def create_app(settings: Settings | None = None, engine: Engine | None = None) -> ASGIApp:
+    """The whole product as an ASGI app, which closes the engine at its end. Raises what ``open_engine`` raises."""
     settings = settings or load_settings()
     callers = make_callers(settings)
-    engine = open_engine(settings)
+    engine = engine or open_engine(settings)
     streams = StreamEndpoint(callers, engine.hub)
     search = SearchEndpoint(callers, engine.index, engine.pipeline, engine.hub, streams)
     library = LibraryEndpoints(callers, engine.index)
@@ -89,12 +89,14 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
     )
+    # A path with one slash more is another path, and not there.
+    app.router.redirect_slashes = False
     return _with_cors(app, settings)
 
 
-def create_local_app(settings: Settings) -> ASGIApp:
+def create_local_app(settings: Settings, engine: Engine | None = None) -> ASGIApp:
     """The app as this machine's own server: without login it answers to loopback's names only."""
-    app = create_app(settings)
+    app = create_app(settings, engine)
     return app if settings.auth == "jwt" or settings.allow_open else LoopbackHosts(app)
 
 

@@ -43,6 +43,7 @@ class _Errors(click.Group):
 def main() -> None:
     """Cited answers over your own documents, streamed."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # tells each request, in the middle of an answer
 
 
 def _kb_id(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -165,12 +166,9 @@ def serve(host: str, port: int, data: Path | None) -> None:
             f"on {host} anybody could read every document: set CITESTREAM_AUTH=jwt, "
             "or CITESTREAM_ALLOW_OPEN=1 if that is what you want"
         )
-    import uvicorn
+    from citestream import server
 
-    from citestream.app import create_local_app
-
-    # A reader that is still there is given a moment; productions then end with a failure that can be resumed.
-    uvicorn.run(create_local_app(settings), host=host, port=port, log_level="info", timeout_graceful_shutdown=5)
+    server.serve(settings, host, port)
 
 
 def _is_loopback(host: str) -> bool:

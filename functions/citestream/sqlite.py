@@ -22,15 +22,16 @@ def opened(
     version: int,
     *,
     synchronous: str = "NORMAL",
+    patience: float = 10.0,
     check: Callable[[sqlite3.Connection], None] | None = None,
 ) -> sqlite3.Connection:
     """A connection to the file, made with its tables where it is new; transactions are begun by hand.
 
-    It waits up to 10 s for another writer. Raises WrongIndex for a file of another schema version, and whatever
-    ``check`` raises; nothing is left open then.
+    It waits up to ``patience`` seconds for another writer. Raises WrongIndex for a file of another schema version,
+    and whatever ``check`` raises; nothing is left open then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")

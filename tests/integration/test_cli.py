@@ -29,7 +29,7 @@ from tests.cutting_proxy import cutting
 from tests.openai_server import OpenAIServer, Status, delta
 from tests.openai_server import answer as steps
 from tests.server import product, serving
-from tests.sse import STREAM
+from tests.sse import STREAM, frames
 
 
 def run(*arguments: str | Path, env: dict[str, str] | None = None) -> Result:
@@ -285,6 +285,23 @@ def test_serve_answers_and_stops_when_told(library: Path) -> None:
         rest = server.stderr.read()
     assert "Traceback" not in rest
     assert server.returncode == 0 or server.returncode == -signal.SIGINT
+
+
+def test_when_the_server_is_told_to_stop_a_live_stream_gets_its_end(library: Path) -> None:
+    with OpenAIServer() as openai:
+        openai.reply(delta("It goes on "), delta("and on "))
+        env = os.environ | {"CITESTREAM_MODEL": "openai/m", "CITESTREAM_API_BASE": openai.base_url}
+        with command("serve", "--port", "0", "--data", library, env=env) as server:
+            assert server.stderr is not None
+            url = next(found[0] for line in server.stderr if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
+            body = {"query": QUESTION}
+            with httpx.stream("POST", f"{url}/api/v1/search", json=body, headers=STREAM, timeout=20) as response:
+                stream = frames(response)
+                assert next(stream).event == "token"
+                server.send_signal(signal.SIGTERM)
+                *_, last = stream
+            assert "Traceback" not in server.stderr.read()
+    assert last.data["code"] == "producer_lost"
 
 
 def test_killed_at_any_moment_an_ingest_loses_no_document_and_breaks_nothing(data: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tests.sse import STREAM
     "host",
     [
         *("localhost", "LocalHost", "localhost:8000", "localhost:"),
+        *("localhost.", "[::ffff:127.0.0.1]:8000"),
         *("127.0.0.1", "127.0.0.1:80", "127.9.8.7", "[::1]", "[::1]:8000", "[0:0:0:0:0:0:0:1]"),
     ],
 )

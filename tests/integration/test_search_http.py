@@ -135,7 +135,10 @@ def test_other_methods_are_405_and_the_right_ones_are_named(url: str) -> None:
     assert {each.strip() for each in response.headers["allow"].split(",")} == {"GET", "HEAD", "POST"}
 
 
-@pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/v2/search", "/static/../settings.py", "/static/nothing.js"])
+@pytest.mark.parametrize(
+    "path",
+    ["/api/v1/nothing", "/api/v1/search/", "/static", "/api/v2/search", "/static/../settings.py", "/static/nothing.js"],
+)
 def test_unknown_paths_are_404(url: str, path: str) -> None:
     problem(httpx.get(f"{url}{path}"), 404)
 

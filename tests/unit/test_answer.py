@@ -152,6 +152,15 @@ async def test_it_says_so_when_nothing_answers() -> None:
     assert await extracted("Who won the chess championship?", passage(GUIDE)) == (NO_ANSWER, Ending("no_answer"))
 
 
+@pytest.mark.parametrize(
+    ("document", "question"),
+    [("The frobnitz wheel is red.", "Is the frobnitz wheel red?"), ("Paris is the capital.", "What is the capital?")],
+)
+async def test_a_short_sentence_is_quoted_too(document: str, question: str) -> None:
+    text, ending = await extracted(question, passage(document))
+    assert (text, ending.finish_reason) == (f"{document[:-1]} [1].", "stop")
+
+
 async def test_it_says_nothing_twice() -> None:
     text, _ = await extracted("How long do refresh tokens live?", passage(GUIDE), passage(GUIDE, "copy.md", 0.9))
     assert text.count("Refresh tokens live") == 1

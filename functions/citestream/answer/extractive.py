@@ -20,7 +20,10 @@ _LEAST_OF_BEST = 0.7
 _HEADING_SHARE = 0.5
 # How much of a sentence may have been said already.
 _REPEATED = 0.7
-_FEWEST_WORDS = 4
+# What holds fewer terms tells nothing: a label, a heading; a whole sentence may be short.
+_FEWEST = 4
+_FEWEST_IN_A_SENTENCE = 2
+_ENDED = re.compile(r"[.!?…。！？।][\"'”’»)\]]*$")
 
 # Quoted text becomes plain text, so that nothing in it opens code, maths or a link, or looks like a marker.
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
@@ -104,7 +107,7 @@ def _candidates(source: int, passage: Passage, wanted: list[str], weights: Weigh
         quoted = passage.text[start:end]
         text = plain(_without_heading(quoted, passage.section))
         own = stems(text)
-        if quoted.startswith("#") or len(own) < _FEWEST_WORDS:
+        if quoted.startswith("#") or len(own) < (_FEWEST_IN_A_SENTENCE if _ENDED.search(text) else _FEWEST):
             continue
         direct = weights.recall(wanted, own)
         with_heading = weights.recall(wanted, [*own, *heading])

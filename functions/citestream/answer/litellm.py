@@ -15,6 +15,7 @@ from citestream.answer.answerer import NO_ANSWER, AnswerError, Ending
 from citestream.answer.prompt import messages
 from citestream.model import FinishReason, Passage, Usage
 
+_NO_LIMIT_SECONDS = 3600.0
 _PREPARATION = 0.25  # seconds
 
 
@@ -43,8 +44,8 @@ class LiteLLMAnswerer:
             "stream": True,
             "stream_options": {"include_usage": True},
             "num_retries": 0,
-            # Longer than our own limit, which then ends the wait for the first text; this ends a silence after it.
-            "timeout": first_token_seconds + 1,
+            # Our own limits end every wait, the first token's and the answer's: this one must not come first.
+            "timeout": _NO_LIMIT_SECONDS,
         }
         if api_base and model.startswith("openai/") and not os.environ.get("OPENAI_API_KEY"):
             # A server of one's own wants no key; the client that asks it does.

@@ -51,8 +51,9 @@ def is_loopback(host: str) -> bool:
     match = _HOST.fullmatch(host)
     if match is None:
         return False
-    name = match[1] or match[2].lower()
+    name = (match[1] or match[2]).lower().removesuffix(".")
     try:
-        return ipaddress.ip_address(name).is_loopback
+        address = ipaddress.ip_address(name)
     except ValueError:
         return name == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

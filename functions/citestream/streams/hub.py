@@ -62,13 +62,18 @@ class Hub:
         live = self._live.get(stream_id)
         return self._follow_log(stream_id, after) if live is None else self._follow_here(*live, after)
 
+    async def drain(self, grace: float = 0.0) -> None:
+        """Let what is being produced go on for ``grace`` seconds, then end the rest, so that no reader waits for it."""
+        if running := list(self._live.values()):
+            tasks = [task for _, task in running]
+            await asyncio.wait(tasks, timeout=grace)
+            for production, _ in running:
+                production.stop(PRODUCER_LOST)
+            await asyncio.wait(tasks)
+
     async def aclose(self) -> None:
-        """End what is still being produced, so that no reader waits for it, and close the log."""
-        running = list(self._live.values())
-        for production, _ in running:
-            production.stop(PRODUCER_LOST)
-        if running:
-            await asyncio.wait([task for _, task in running])
+        """End what is still being produced, and close the log."""
+        await self.drain()
         await self._log.aclose()
 
     async def _follow_here(

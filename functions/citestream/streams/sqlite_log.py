@@ -87,8 +87,9 @@ class SqliteStreamLog:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
+    # Clients wait some 5 s for a first byte: who can't write by then says so.
     # A power cut may take the last frames of streams that it ended anyway; a killed process loses nothing.
-    return opened(path, _SCHEMA, _VERSION, synchronous="OFF")
+    return opened(path, _SCHEMA, _VERSION, synchronous="OFF", patience=3.0)
 
 
 def _append(connection: sqlite3.Connection, stream_id: str, producer: str, entry: Entry) -> None:
