@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -36,7 +37,8 @@ def server(data: Path) -> Iterator[tuple[int, int]]:
         str(data),
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CITESTREAM_")}
-    with subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(line, env=environment, **pipes) as process:
         assert process.stderr is not None
         port = next(int(found[1]) for line in process.stderr if (found := re.search(r"127\.0\.0\.1:(\d+)", line)))
         try:
