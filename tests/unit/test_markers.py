@@ -197,7 +197,8 @@ MATHS = {
     "a line of it may be a number": ("$$\n5\n6 [1]\n$$ [2]", "$$\n5\n6 [1]\n$$ [1]", [2]),
     "not closed at the text's end, it is closed for a number": ("a \\(b [1]", "a \\(b [1]\\)", []),
     "even for its own": ("a \\[1] b", "a \\[1] b\\]", []),
-    "and only for one": ("The PID is $$.", "The PID is $$.", []),
+    "or for what would else be a link": ("[[2] $$](a)", "[ [1] $$](a)$$", [2]),
+    "and only for these": ("The PID is $$.", "The PID is $$.", []),
     "an only closing is text": ("a \\] [2] b \\) [1]", "a \\] [1] b \\) [2]", [2, 1]),
 }
 
@@ -230,6 +231,7 @@ LINKS = {
     "an autolink that isn't closed": ("<http://a.b/[1] [2]", "<http://a.b/[1]> [1]", [2]),
     "an autolink that isn't closed at the end": ("<http://a.b/[1]", "<http://a.b/[1]>", []),
     "an autolink's brackets are no link": ("<ab:c](d [2])", "<ab:c] (d [1])", [2]),
+    "nor are those around one that isn't closed": ("[a <bc:d] e](f [2])", "[a <bc:d] e] (f [1])", [2]),
     "a tag, a comparison are no autolinks": ("<b>[2]</b> a<b [3] <a:[1]", "<b>[1]</b> a<b [2] <a:[3]", [2, 3, 1]),
     "any white space ends them": (
         "<ab:[1]\u2028 [a](b[1]\u00a0c [3](d\u3000",
@@ -262,14 +264,14 @@ DOUBTFUL = {
     "a footnote's label is renumbered": ("[^3]\n\n[^3]: a", "[1]\n\n[^1]: a", [3]),
     "a footnote's label that is not cited stays": ("[^3]: a [2]\n[2]", "[^3]: a\n[1]", [2]),
     "a footnote's made-up label stays": ("[^99]: a", "[^99]: a", []),
-    "a named footnote's text": ("[2]\n[^ab]: a [2] [3]\n[3]", "[1]\n[^ab]: a [1]\n[2]", [2, 3]),
+    "a named footnote's text": ("[2]\n[^a:b]: a [2] [3]\n[3]", "[1]\n[^a:b]: a [1]\n[2]", [2, 3]),
     "a named footnote in text": ("[^ab] [2]\n[^a [3]]: b [4]", "[^ab] [1]\n[^a [2]]: b [3]", [2, 3, 4]),
     "a link's title": ("[2] [a](b 'c [2] [3]') [3]", "[1] [a](b 'c [1] ') [2]", [2, 3]),
     "a link's title that isn't closed": ("[2] [a](b 'c [2] [3]\n[3]", "[1] [a](b 'c [1])\n[2]", [2, 3]),
     "an escaped backtick": ("[2] \\`a [2] [3]\n[3]", "[1] \\`a [1]\n[2]", [2, 3]),
     "two escaped backticks": ("\\`a\\` [3]", "\\`a\\` [1]", [3]),
     "an escaped backtick and another": ("[2] \\`a` [2]`[3]\n[3]", "[1] \\`a` [1]`\n[2]", [2, 3]),
-    "a link behind them": ("[2] \\`a` [b](c) [2](d)", "[1] \\`a` [b] (c) [1](d)", [2]),
+    "a link behind them": ("[2] \\`a` [b](c) [2](d)", "[1] \\`a` [b] (c) [1] (d)", [2]),
     "a bracket behind them": ("\\`a\\b` c] d]] e", "\\`a\\b` c] d]] e", []),
 }
 

@@ -73,7 +73,7 @@ class Markdown:
     def link(self) -> None:
         """What stands here now is a number's link, even if it is never closed."""
         if self._reading.place == "destination":
-            self._reading.numbered = True
+            self._reading.bracketed = True
 
     def end(self) -> str:
         """What has to follow the text's last character."""

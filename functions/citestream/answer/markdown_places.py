@@ -13,14 +13,13 @@ from typing import Final
 from citestream.answer.marker_grammar import WHITE_SPACE
 
 _AFTER_OPENING_BRACKET: Final = {"line": "label start", "url": "url"}
-_AFTER_NUMBER: Final = {"maths half closed": "maths", "autolink bracket": "autolink"}
 _MATHS_CLOSINGS: Final = {"$": "$$", "(": "\\)", "[": "\\]"}
 
 
 class Reading:
     """How far a text has been read. A step takes its next character, and returns what goes out for it."""
 
-    __slots__ = ("brackets", "closing", "definition", "fence", "numbered", "place", "run", "seen")
+    __slots__ = ("bracketed", "brackets", "closing", "definition", "fence", "place", "run", "seen")
 
     def __init__(self) -> None:
         self.place = "line"
@@ -29,7 +28,7 @@ class Reading:
         self.run, self.seen = 0, 0  # how many backticks or tildes opened the code, how many there are towards its end
         self.fence = ""  # the character of a fence
         self.closing = ""  # of maths or a link
-        self.numbered = False  # whether these may hold a bracketed number, and so have to be closed
+        self.bracketed = False  # whether a bracket in these makes it matter that they are closed
 
     def step(self, char: str) -> str:
         row = TABLE[self.place]
@@ -42,7 +41,7 @@ class Reading:
     def marker(self) -> None:
         self.brackets = 0
         if self.place in DOUBTFUL:
-            self.step("1")  # it may be text like any other there
+            self.step("]")  # it may be text like any other there
         else:
             self.place = "marker"
 
@@ -117,11 +116,12 @@ class Reading:
 
     def maths(self, char: str) -> str:
         # An opening `\[` that stays alone is a bracket that may hold a number.
-        self.place, self.numbered = "maths", char == "["
+        self.place, self.bracketed = "maths", char == "["
         self.closing = _MATHS_CLOSINGS[char]
         return char
 
     def half(self, char: str) -> str:
+        self.bracketed = self.bracketed or char in "[]"
         self.place = "maths half closed" if char == self.closing[0] else "maths"
         return char
 
@@ -129,25 +129,25 @@ class Reading:
         return self.close(char) if char == self.closing[1] else self.half(char)
 
     def autolink(self, char: str) -> str:
-        self.place, self.closing, self.numbered = "autolink", ">", False
+        self.place, self.closing, self.bracketed = "autolink", ">", False
         return char
 
     def destination(self, char: str) -> str:
-        self.place, self.closing, self.numbered = "destination", ")", False
+        self.place, self.closing, self.bracketed = "destination", ")", False
         return char
 
-    def number(self, char: str) -> str:
-        self.numbered = True
-        self.place = _AFTER_NUMBER.get(self.place, self.place)
+    def bracket(self, char: str) -> str:
+        self.bracketed = True
+        self.place = "autolink" if self.place == "autolink bracket" else self.place
         return char
 
     def close(self, char: str) -> str:
-        self.place, self.numbered = "text", False
+        self.place, self.bracketed = "text", False
         return char
 
     def mend(self) -> str:
-        """The closing, where a number needs it."""
-        mended, self.numbered = self.closing if self.numbered else "", False
+        """The closing, where brackets need it."""
+        mended, self.bracketed = self.closing if self.bracketed else "", False
         return mended
 
     def maths_line(self, char: str) -> str:
@@ -161,22 +161,23 @@ class Reading:
         return self.step(char)
 
     def cut_paragraph(self, char: str) -> str:
-        self.place, self.numbered, self.brackets = "line", False, 0
+        self.place, self.bracketed, self.brackets = "line", False, 0
         return self.closing + "\n" + self.step(char)
 
     def cut_line(self, char: str) -> str:
-        self.numbered = False
+        self.bracketed = False
         return self.closing + self.newline(char)
 
     def cut_autolink(self, char: str) -> str:
-        self.place = "text"
+        self.place, self.brackets = "text", 0
         return self.mend() + self.step(char)
 
     def link_in_autolink(self, char: str) -> str:
+        self.brackets = 0
         return self.mend() + self.keep_apart(char)
 
     def after_destination(self, char: str) -> str:
-        self.place = "text" if self.numbered else "title"
+        self.place = "text" if self.bracketed else "title"
         return self.mend() + char
 
 
@@ -206,17 +207,11 @@ _LINE: Final[Row] = {"\n": Reading.newline}
 _ESCAPED: Final[Row] = _LINE | {"": "escaped code", "\\": "escaped backslash"}
 _FENCED: Final[Row] = {"": "fence", "\n": "fence line"}
 _CLOSING_FENCE: Final[Row] = _all("`~", Reading.closing_fence)
-_MATHS: Final[Row] = {
-    "": "maths",
-    "\n": Reading.maths_line,
-    "[": Reading.number,
-    "\\": Reading.half,
-    "$": Reading.half,
-}
+_MATHS: Final[Row] = _all("\\$[]", Reading.half) | {"": "maths", "\n": Reading.maths_line}
 _MATHS_LINE: Final[Row] = {"": Reading.maths_goes_on} | _all("`~", Reading.cut_paragraph)
-_AUTOLINK: Final[Row] = {"": "autolink", ">": Reading.close, "[": Reading.number, "]": "autolink bracket"}
+_AUTOLINK: Final[Row] = {"": "autolink", ">": Reading.close, "[": Reading.bracket, "]": "autolink bracket"}
 _AUTOLINK_END: Final[Row] = _all(WHITE_SPACE + "`$\\<", Reading.cut_autolink)
-_LINK: Final[Row] = {")": Reading.close, "[": Reading.number, "\n": Reading.cut_line}
+_LINK: Final[Row] = {")": Reading.close, "[": Reading.bracket, "\n": Reading.cut_line}
 
 # place → next character ("": any other) → next place, or what finds it and may mend the text.
 _LIVE: Final[dict[str, Row]] = {
@@ -232,7 +227,7 @@ _LIVE: Final[dict[str, Row]] = {
     "closed bracket": _TEXT | {"(": Reading.keep_apart},
     "link text end": _TEXT | {"(": Reading.destination},
     "label start": _TEXT | {"^": "label"},
-    "label": _TEXT | {"": "label", "]": Reading.close_label},
+    "label": _TEXT | {"": "label", ":": "label", "]": Reading.close_label},
     "label end": _TEXT | {"(": Reading.destination, ":": Reading.define},
     "dollar": _TEXT | {"$": Reading.maths},
     "colon": _TEXT | {"/": "colon slash"},
