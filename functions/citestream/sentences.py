@@ -30,7 +30,8 @@ _STOP = re.compile(
     re.VERBOSE,
 )
 _WORD_BEFORE = re.compile(r"[^\s(\[{\"'“‘„«‹/]+\Z")
-_WORD_AFTER = re.compile(r"\s*([^\s]+)")
+# Bounded: text without white space would be read to its end for each stop.
+_WORD_AFTER = re.compile(r"\s*([^\s]{1,64})")
 _PUNCTUATION = re.compile(r"[,;:?…)\]}]|!(?!\[)|\.(?!\w)")  # but not an image's start, nor .NET
 _WINDOW = 16  # the longest abbreviation with what may stand before it
 
@@ -89,8 +90,10 @@ def _stops(text: str, start: int, end: int) -> Iterator[int]:
 
 def _goes_on(text: str, begin: int, match: re.Match[str], end: int) -> bool:
     """Whether the sentence that started at ``begin`` goes on behind the stop."""
+    if text[match.start()] in "。！？｡":
+        return False
     after = _WORD_AFTER.match(text, match.end(), end)
-    if after is None or text[match.start()] in "。！？｡":
+    if after is None:
         return False
     following = after[1]
     if _PUNCTUATION.match(following):

@@ -85,6 +85,14 @@ def _checked(url: str) -> httpx.URL:
     return checked
 
 
+def _same_origin(url: httpx.URL, location: str) -> str:
+    """The address of the stream, which gets the caller's token: at no other server than the one that was asked."""
+    found = url.join(location)
+    if (found.scheme, found.host, found.port) != (url.scheme, url.host, url.port):
+        raise AskFailed(f"the answer is said to be at another server: {found}")
+    return str(found)
+
+
 class _Reader:
     """One answer over as many connections as it takes."""
 
@@ -108,7 +116,7 @@ class _Reader:
             if response.status_code != 200:
                 raise AskFailed(_problem(response.status_code, await response.aread()))
             if "Location" in response.headers:
-                self._location = str(response.url.join(response.headers["Location"]))
+                self._location = _same_origin(response.url, response.headers["Location"])
             async for event in httpx_sse.EventSource(response).aiter_sse():
                 self._last_id = event.id or self._last_id
                 yield event.event, json.loads(event.data)

@@ -42,8 +42,11 @@ async def fields_of_body(request: Request) -> Any:
 
 def fields_of_query(parameters: QueryParams) -> dict[str, Any]:
     """The same from a query string, unchecked: what is given more than once is a list."""
-    names = [name for name in parameters if name not in CURSOR_PARAMETERS]
-    return {name: _value(name, parameters.getlist(name)) for name in names}
+    given: dict[str, list[str]] = {}
+    for name, value in parameters.multi_items():
+        if name not in CURSOR_PARAMETERS:
+            given.setdefault(name, []).append(value)
+    return {name: _value(name, values) for name, values in given.items()}
 
 
 def checked(fields: Any) -> Ask:

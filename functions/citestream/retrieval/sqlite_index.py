@@ -27,6 +27,8 @@ T = TypeVar("T")
 CANDIDATES = 100
 WEIGHT = 0.4
 _THREADS = 4
+# A document that is replaced between the ranking and the reading has other row ids: it is looked for again.
+_TRIES = 3
 _PASSAGE = """
 SELECT chunks.rowid, document_id || '-' || ordinal, document_id, name, id, chunks.text, char_start, char_end, page,
        section
@@ -98,13 +100,22 @@ class SqliteIndex:
         return await self._write(lambda connection: sqlite_schema.remove(connection, document_id))
 
     async def search(self, query: str, kb_ids: Sequence[str], top_k: int) -> Sequence[Passage]:
+        for _ in range(_TRIES):
+            whole, passages = await self._search(query, kb_ids, top_k)
+            if whole:
+                break
+        return passages
+
+    async def _search(self, query: str, kb_ids: Sequence[str], top_k: int) -> tuple[bool, list[Passage]]:
+        """The passages, and whether they are what was ranked: not where one was replaced meanwhile."""
         kbs = await self._worker.run(lambda connection: _kbs(connection, kb_ids))
         words, meaning = await asyncio.gather(
             self._worker.run(lambda connection: _by_words(connection, query, kbs)),
             self._worker.run(lambda connection: self._by_meaning(connection, query, kbs)),
         )
         ranked = fuse(words, meaning, WEIGHT * latin_share(query))
-        return await self._worker.run(lambda connection: _passages(connection, ranked, top_k))
+        passages = await self._worker.run(lambda connection: _passages(connection, ranked, top_k))
+        return len(passages) == min(top_k, len(ranked)), passages
 
     async def aclose(self) -> None:
         await self._worker.aclose()
