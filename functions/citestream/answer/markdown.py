@@ -54,8 +54,7 @@ class Markdown:
 
     @property
     def in_url(self) -> bool:
-        """Whether only white space would end a URL here; a footnote's label can hold one."""
-        return self._reading.place in ("url", "label")
+        return self._reading.place == "url"
 
     def plain(self, text: str, start: int) -> int:
         """The end of what goes out from ``start`` on without a step, because it leads nowhere."""
