@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,8 @@ def docs(tmp_path: Path) -> Path:
 
 
 def names(data: Path) -> list[str]:
-    with sqlite3.connect(data / "index.db") as file:
+    with closing(sqlite3.connect(data / "index.db")) as file, file:
         rows = file.execute("SELECT name FROM documents ORDER BY name").fetchall()
-    file.close()
     return [name for (name,) in rows]
 
 
@@ -316,13 +315,12 @@ def test_killed_at_any_moment_an_ingest_loses_no_document_and_breaks_nothing(dat
             while process.poll() is None and _committed(data) < goal:
                 time.sleep(0.001)
             process.kill()
-        with sqlite3.connect(data / "index.db") as file:
+        with closing(sqlite3.connect(data / "index.db")) as file, file:
             assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             documents, chunks = (
                 file.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in ("documents", "chunks")
             )
             words = file.execute("SELECT count(*) FROM words WHERE words MATCH 'secret'").fetchone()[0]
-        file.close()
         assert documents == chunks == words >= seen
         seen = documents
     assert ingest(data, folder, kb="many").exit_code == 0

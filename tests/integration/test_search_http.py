@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,9 +101,8 @@ def test_errors_come_as_a_status_where_a_stream_was_asked_for_too(url: str) -> N
 
 def test_head_starts_nothing(url: str, library: Path) -> None:
     def streams() -> int:
-        with sqlite3.connect(library / "streams.db") as file:
+        with closing(sqlite3.connect(library / "streams.db")) as file, file:
             count: int = file.execute("SELECT count(*) FROM streams").fetchone()[0]
-        file.close()
         return count
 
     httpx.post(f"{url}/api/v1/search", json={"query": "token"})
@@ -180,10 +180,9 @@ def test_a_store_that_does_not_answer_is_503(library: Path, tmp_path: Path) -> N
     shutil.copy(library / "index.db", tmp_path / "index.db")
     with product(data=tmp_path) as url:
         assert post(url, json={"query": "token"}).status_code == 200
-        with sqlite3.connect(tmp_path / "index.db") as file:
+        with closing(sqlite3.connect(tmp_path / "index.db")) as file, file:
             file.execute("PRAGMA foreign_keys = OFF")
             file.execute("DROP TABLE knowledge_bases")
-        file.close()
         for headers in ({}, STREAM):
             response = post(url, json={"query": "token"}, headers=headers)
             assert "no such table" not in problem(response, 503)["detail"]

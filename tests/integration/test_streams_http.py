@@ -186,9 +186,8 @@ def test_when_the_log_fails_in_mid_stream_the_frames_lack_ids(
         with httpx.stream("POST", f"{url}/api/v1/search", json=body, headers=STREAM, timeout=20) as response:
             arriving = frames(response)
             assert next(arriving).id is not None
-            with sqlite3.connect(tmp_path / "streams.db") as file:
+            with closing(sqlite3.connect(tmp_path / "streams.db")) as file, file:
                 file.execute("DROP TABLE events")
-            file.close()
             reply.send(delta("on [1]."), finish(), DONE, END)
             rest = list(arriving)
     assert [(frame.event, frame.id) for frame in rest] == [("token", None), ("citation", None), ("done", None)]

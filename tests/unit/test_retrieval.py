@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import unicodedata
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -159,11 +160,10 @@ async def test_a_removed_document_leaves_nothing(index: SqliteIndex, tmp_path: P
     assert await index.document(document.document_id) is None
     assert await index.indexed(document.document_id) is None
     assert await index.knowledge_bases() == []
-    with sqlite3.connect(tmp_path / "index.db") as file:
+    with closing(sqlite3.connect(tmp_path / "index.db")) as file, file:
         left = [file.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("chunks", "vectors")]
         assert left == [0, 0]
         assert file.execute("SELECT count(*) FROM words WHERE words MATCH 'apples'").fetchone() == (0,)
-    file.close()
 
 
 async def test_a_document_is_given_back_whole(index: SqliteIndex) -> None:
@@ -198,9 +198,8 @@ async def test_vectors_of_different_embedders_are_never_mixed(index: SqliteIndex
 
 
 async def test_a_file_of_another_schema_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "index.db") as file:
+    with closing(sqlite3.connect(tmp_path / "index.db")) as file, file:
         file.execute("PRAGMA user_version = 99")
-    file.close()
     with pytest.raises(WrongIndex, match=r"schema version 99.*move it away"):
         SqliteIndex(tmp_path / "index.db", None).check()
 

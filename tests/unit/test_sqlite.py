@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ async def test_a_log_that_could_not_be_written_can_be_written_again(
         await log.create(StreamRecord(stream_id, "me", "p", 1.0))
     await log.append("s", "p", to_entry(Token("a"), 1))
     end = to_entry(Done(50, "stop", "s", {}), 2)
-    with sqlite3.connect(tmp_path / "streams.db") as file:
+    with closing(sqlite3.connect(tmp_path / "streams.db")) as file, file:
         for change in ("DELETE", "UPDATE"):  # these come last, in a sweep and in the end of a stream
             trigger = f"CREATE TRIGGER no_{change} BEFORE {change} ON streams"
             file.execute(f"{trigger} BEGIN INSERT INTO nowhere VALUES (1); END")
@@ -117,7 +118,6 @@ async def test_a_log_that_could_not_be_written_can_be_written_again(
         assert "old streams could not be removed" in caplog.text
         assert await log.get("old") is not None
         file.execute("DROP TRIGGER no_DELETE")
-    file.close()
     await log.append("s", "p", to_entry(Done(50, "stop", "s", {}), 3))
     assert await log.get("old") is None
     await log.aclose()

@@ -7,6 +7,7 @@ import json
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -391,9 +392,8 @@ async def test_when_the_log_fails_the_stream_goes_on_without_ids(
     reader = hub.follow(stream_id)
     first = await anext(reader)
     assert first == Entry(1, "token", '{"text":"a"}')
-    with sqlite3.connect(tmp_path / "streams.db") as file:
+    with closing(sqlite3.connect(tmp_path / "streams.db")) as file, file:
         file.execute("DROP TABLE events")
-    file.close()
     go_on.set()
     assert [(entry.n, entry.event) async for entry in reader if entry] == [(None, "token"), (None, "done")]
     assert "goes on without ids" in caplog.text
