@@ -38,8 +38,10 @@ class Letters:
 
     def __init__(self, name: str = "letters/1") -> None:
         self.id = name
+        self.read: list[str] = []
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        self.read += texts
         rows = np.array([[float(letter in text) for letter in "abcdя"] for text in texts], np.float32)
         lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
         unit: npt.NDArray[np.float32] = rows / lengths
@@ -112,6 +114,29 @@ async def test_a_query_that_the_embedder_can_not_read_is_searched_by_words_alone
     assert await names(index, "груша", "kb") == ["words.md"]
     assert await names(index, "я", "kb") == []
     assert await names(index, "я z", "kb") == ["meaning.md"]
+
+
+async def test_nothing_is_embedded_that_would_weigh_nothing(tmp_path: Path) -> None:
+    embedder = Letters()
+    index = SqliteIndex(tmp_path / "index.db", embedder)
+    await put(index, "kb", "words.md", "груша")
+    for query, kb_id in (("груша", "kb"), ("a", "nowhere"), ("a", "kb")):
+        await index.search(query, [kb_id], 8)
+    assert embedder.read == ["a"]
+    await index.aclose()
+
+
+async def test_a_chunk_that_was_replaced_after_the_ranking_is_passed_over(index: SqliteIndex, tmp_path: Path) -> None:
+    for i in range(5):
+        await put(index, "kb", f"{i}.md", f"apples {'and pears ' * i}")
+    ranked = [passage.document_name for passage in await index.search("apples", ["kb"], 5)]
+    with closing(sqlite3.connect(tmp_path / "index.db")) as file, file:
+        file.execute(
+            "DELETE FROM chunks WHERE document_id IN (SELECT document_id FROM documents WHERE name IN (?, ?))",
+            (ranked[0], ranked[2]),
+        )
+    assert [passage.document_name for passage in await index.search("apples", ["kb"], 2)] == [ranked[1], ranked[3]]
+    assert len(await index.search("apples", ["kb"], 5)) == 3
 
 
 @pytest.mark.parametrize(

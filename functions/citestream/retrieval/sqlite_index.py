@@ -108,12 +108,12 @@ class SqliteIndex:
 
     async def _search(self, query: str, kb_ids: Sequence[str], top_k: int) -> tuple[bool, list[Passage]]:
         """The passages, and whether they are what was ranked: not where one was replaced meanwhile."""
-        kbs = await self._worker.run(lambda connection: _kbs(connection, kb_ids))
+        weight = WEIGHT * latin_share(query)
         words, meaning = await asyncio.gather(
-            self._worker.run(lambda connection: _by_words(connection, query, kbs)),
-            self._worker.run(lambda connection: self._by_meaning(connection, query, kbs)),
+            self._worker.run(lambda connection: _by_words(connection, query, _kbs(connection, kb_ids))),
+            self._worker.run(lambda connection: self._by_meaning(connection, query, _kbs(connection, kb_ids), weight)),
         )
-        ranked = fuse(words, meaning, WEIGHT * latin_share(query))
+        ranked = fuse(words, meaning, weight)
         passages = await self._worker.run(lambda connection: _passages(connection, ranked, top_k))
         return len(passages) == min(top_k, len(ranked)), passages
 
@@ -127,8 +127,8 @@ class SqliteIndex:
 
         return await self._worker.run(whole)
 
-    def _by_meaning(self, connection: sqlite3.Connection, query: str, kbs: _Kbs) -> dict[int, float]:
-        if self._embedder is None or self._cache is None or not kbs.chosen:
+    def _by_meaning(self, connection: sqlite3.Connection, query: str, kbs: _Kbs, weight: float) -> dict[int, float]:
+        if self._embedder is None or self._cache is None or not kbs.chosen or not weight:
             return {}
         (vector,) = self._embedder.embed([query])
         return self._cache.nearest(connection, vector, kbs.chosen, CANDIDATES)
@@ -164,7 +164,12 @@ def _by_words(connection: sqlite3.Connection, query: str, kbs: _Kbs) -> dict[int
 
 def _passages(connection: sqlite3.Connection, ranked: Sequence[tuple[int, float]], top_k: int) -> list[Passage]:
     """The best that still are there: a row id that a newer version of its document has replaced is passed over."""
-    scores = dict(ranked[: top_k + CANDIDATES])
-    rows = connection.execute(_PASSAGE.format(", ".join("?" * len(scores))), tuple(scores)).fetchall()
-    found = {rowid: Passage(*(*fields, round(scores[rowid], 4))) for rowid, *fields in rows}
-    return [found[rowid] for rowid in scores if rowid in found][:top_k]
+    passages: list[Passage] = []
+    for first in range(0, len(ranked), top_k):
+        scores = dict(ranked[first : first + top_k])
+        rows = connection.execute(_PASSAGE.format(", ".join("?" * len(scores))), tuple(scores)).fetchall()
+        found = {rowid: Passage(*(*fields, round(scores[rowid], 4))) for rowid, *fields in rows}
+        passages += [found[rowid] for rowid in scores if rowid in found]
+        if len(passages) >= top_k:
+            break
+    return passages[:top_k]

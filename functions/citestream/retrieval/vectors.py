@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from citestream.retrieval.sqlite_schema import row_range
 
@@ -48,14 +48,15 @@ class VectorCache:
         generations: Iterable[tuple[int, int]],
         limit: int,
     ) -> dict[int, float]:
-        """Row ids with cosines of the ``limit`` nearest chunks in these ``(kb, generation)``."""
-        best: dict[int, float] = {}
-        for kb, generation in generations:
-            matrix = self._matrix(connection, kb, generation)
-            cosines = matrix.vectors @ query
-            for i in _largest(cosines, limit):
-                best[int(matrix.rowids[i])] = float(cosines[i])
-        return dict(sorted(best.items(), key=lambda item: (-item[1], item[0]))[:limit])
+        """Row ids with cosines of the ``limit`` nearest chunks in these ``(kb, generation)``, one at least."""
+        import numpy as np
+
+        matrices = [self._matrix(connection, kb, generation) for kb, generation in generations]
+        # One choice among all: it takes as long as one among the chunks of each.
+        cosines = np.concatenate([matrix.vectors @ query for matrix in matrices])
+        rowids = np.concatenate([matrix.rowids for matrix in matrices])
+        best = np.argpartition(cosines, -limit)[-limit:] if len(cosines) > limit else slice(None)
+        return dict(zip(rowids[best].tolist(), cosines[best].tolist(), strict=True))
 
     def _matrix(self, connection: sqlite3.Connection, kb: int, generation: int) -> _Matrix:
         with self._lock:
@@ -73,11 +74,3 @@ class VectorCache:
         rowids = np.fromiter((rowid for rowid, _ in rows), np.int64, len(rows))
         halves = np.frombuffer(b"".join(vector for _, vector in rows), "<f2")
         return _Matrix(generation, rowids, halves.reshape(-1, self._dimensions).astype(np.float32))
-
-
-def _largest(values: Floats, limit: int) -> Any:
-    import numpy as np
-
-    if len(values) <= limit:
-        return range(len(values))
-    return np.argpartition(values, -limit)[-limit:]
