@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +53,52 @@ def test_what_sqlite_has_rolled_back_itself_is_not_rolled_back_again(tmp_path: P
         write(connection, "INSERT INTO t VALUES (1)", "INSERT OR ROLLBACK INTO t VALUES (1)")
     assert connection.execute("SELECT x FROM t").fetchall() == []
     connection.close()
+
+
+@contextmanager
+def locked(path: Path) -> Generator[sqlite3.Connection]:
+    """Another process's lock on a file that is not in WAL mode yet."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield other
+
+
+def test_a_new_file_that_another_process_has_locked_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with locked(tmp_path / "it.db") as other:
+        monkeypatch.setattr(time, "sleep", lambda seconds: other.execute("ROLLBACK"))
+        connection = connection_to(tmp_path / "it.db")
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_a_new_file_that_stays_locked_is_waited_for_with_patience(tmp_path: Path) -> None:
+    with locked(tmp_path / "it.db"), pytest.raises(sqlite3.OperationalError, match="locked"):
+        opened(tmp_path / "it.db", "CREATE TABLE t (x)", 1, patience=0.05)
+
+
+PROGRAM = """
+import sys, pathlib
+from citestream import sqlite
+print("ready", flush=True)
+input()
+connection = sqlite.opened(pathlib.Path(sys.argv[1]), "CREATE TABLE t (x)", 1)
+connection.execute("INSERT INTO t VALUES (1)")
+"""
+
+
+def test_processes_that_start_at_once_share_a_new_file(tmp_path: Path) -> None:
+    line = [sys.executable, "-c", PROGRAM, str(tmp_path / "it.db")]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    processes: list[Any] = [subprocess.Popen(line, text=True, **pipes) for _ in range(6)]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 6
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=20)[1] for process in processes] == [""] * 6
+    with closing(sqlite3.connect(tmp_path / "it.db")) as file:
+        assert file.execute("SELECT count(*) FROM t").fetchone() == (6,)
 
 
 class Connections:
