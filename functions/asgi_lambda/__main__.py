@@ -1,0 +1,51 @@
+"""``python -m asgi_lambda [module:app]``, or ``… --instead-of COMMAND…`` as the exec wrapper calls it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+from asgi_lambda import logs
+from asgi_lambda.aside import platform_streams
+from asgi_lambda.config import BadConfig, Config
+from asgi_lambda.runtime import Runtime
+from asgi_lambda.runtime_api import RuntimeApi
+
+_LOG = logging.getLogger("asgi_lambda")
+
+
+def main(arguments: list[str]) -> int:
+    environ = os.environ
+    logs.configure(environ)
+    original = arguments[1:] if arguments[:1] == ["--instead-of"] else []
+    if original and environ.get("ASGI_LAMBDA_STEP_ASIDE") != "never" and platform_streams():
+        _LOG.warning("the platform's own client streams: it takes over (ASGI_LAMBDA_STEP_ASIDE=never prevents that)")
+        environ["_HANDLER"] = environ.get("ASGI_LAMBDA_PLATFORM_HANDLER") or environ["_HANDLER"]
+        os.execvp(original[0], original)  # noqa: S606  the command that the wrapper was given
+    handler = environ.get("_HANDLER", "") if original or not arguments else arguments[0]
+    address = environ.get("AWS_LAMBDA_RUNTIME_API")
+    if not address or not handler:
+        print("usage: python -m asgi_lambda module:app, where AWS_LAMBDA_RUNTIME_API is set", file=sys.stderr)  # noqa: T201
+        return 2
+    try:
+        config = Config.of_environment(environ)
+    except BadConfig as error:
+        _LOG.critical("%s", error)
+        return 2
+    sys.path[:0] = _import_paths(environ.get("LAMBDA_TASK_ROOT", ""))
+    sys.path += [path for path in (environ.get("LAMBDA_RUNTIME_DIR"),) if path]
+    return asyncio.run(Runtime(RuntimeApi(address), handler, config).run())
+
+
+def _import_paths(task_root: str) -> list[str]:
+    """Where a managed runtime imports from, in its order: the function first, then its layers."""
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    layers = [f"/opt/python/lib/{version}/site-packages", "/opt/python"]
+    return [path for path in (task_root, *layers) if path and Path(path).is_dir() and path not in sys.path]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,42 @@
+"""What went wrong, as Lambda wants to be told."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# Lambda takes any other shape than these prefixes and one word for "Unknown".
+UNHANDLED = "Function.UnhandledException"
+DEADLINE_EXCEEDED = "Function.DeadlineExceeded"
+INCOMPLETE_RESPONSE = "Function.IncompleteResponse"
+RESPONSE_TOO_LARGE = "Function.ResponseSizeTooLarge"
+UNSUPPORTED_EVENT = "Function.UnsupportedEvent"
+STARTUP_FAILED = "Function.StartupFailed"
+IMPORT_FAILED = "Runtime.ImportModuleError"
+BEFORE_SNAPSHOT = "Runtime.BeforeSnapshotError"
+AFTER_RESTORE = "Runtime.AfterRestoreError"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A failure of the function. The stack trace is in the log, and nowhere else."""
+
+    type: str
+    message: str
+
+    @classmethod
+    def of(cls, type: str, error: BaseException) -> Fault:
+        return cls(type, f"{error.__class__.__name__}: {error}")
+
+    def body(self) -> bytes:
+        return json.dumps({"errorType": self.type, "errorMessage": self.message}).encode()
+
+    def header(self) -> Mapping[str, str]:
+        """What goes with ``body`` to ``/error``."""
+        return {"Lambda-Runtime-Function-Error-Type": self.type}
+
+    def trailers(self) -> Mapping[str, str]:
+        """What ends a streamed response that has failed (AWS: "Building a custom runtime", streaming)."""
+        return {**self.header(), "Lambda-Runtime-Function-Error-Body": base64.b64encode(self.body()).decode()}

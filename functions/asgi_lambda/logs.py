@@ -1,0 +1,80 @@
+"""Logs as Lambda reads them: one JSON object a line, with the ids of the invocation that it was logged in."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+import traceback
+from collections.abc import MutableMapping
+
+from asgi_lambda.context import request_id, trace_id
+
+# The frame's type tells Lambda the level without parsing the line.
+_FRAME_TYPES = {
+    logging.DEBUG: 0xA55A000A,
+    logging.INFO: 0xA55A000E,
+    logging.WARNING: 0xA55A0012,
+    logging.ERROR: 0xA55A0016,
+    logging.CRITICAL: 0xA55A001A,
+}
+_UNKNOWN_LEVEL = 0xA55A0002
+_STDOUT = 1
+
+
+def configure(environ: MutableMapping[str, str]) -> None:
+    """Send all logging to Lambda, from AWS_LAMBDA_LOG_LEVEL (INFO) on."""
+    framed = environ.pop("_LAMBDA_TELEMETRY_LOG_FD", "")  # not for processes that the app starts
+    handler = LambdaHandler(int(framed) if framed else _STDOUT, framed=bool(framed))
+    handler.setFormatter(JsonFormatter())
+    level = environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO").upper()
+    known = logging.getLevelNamesMapping()
+    logging.basicConfig(handlers=[handler], level=known.get(level, logging.DEBUG), force=True)
+
+
+class JsonFormatter(logging.Formatter):
+    """The members that Lambda's own JSON logs have, and the logger's extras."""
+
+    _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "timestamp": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z",
+            "level": record.levelname,
+            "message": record.getMessage(),
+            "logger": record.name,
+            "requestId": request_id.get(),
+            "traceId": trace_id.get(),
+            **{name: value for name, value in vars(record).items() if name not in self._STANDARD},
+        }
+        if record.exc_info and (error := record.exc_info[1]):
+            line["errorType"] = error.__class__.__name__
+            line["errorMessage"] = str(error)
+            line["stackTrace"] = [each.rstrip("\n") for each in traceback.format_exception(error)]
+        return json.dumps({name: value for name, value in line.items() if value != ""}, default=str, ensure_ascii=False)
+
+
+class LambdaHandler(logging.Handler):
+    """Writes lines to a file descriptor; framed, they need no line ends (as in awslambdaric's
+    ``FramedTelemetryLogSink``: type, length, time in microseconds, message; big endian)."""
+
+    def __init__(self, descriptor: int, *, framed: bool) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._framed = framed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record).encode("utf-8", "backslashreplace")
+            data = memoryview(_frame(record, line) if self._framed else line + b"\n")
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except Exception:
+            self.handleError(record)  # logging's own way: a log line that fails must not fail the function
+
+
+def _frame(record: logging.LogRecord, line: bytes) -> bytes:
+    kind = _FRAME_TYPES.get(record.levelno, _UNKNOWN_LEVEL)
+    head = kind.to_bytes(4, "big") + len(line).to_bytes(4, "big")
+    return head + int(record.created * 1_000_000).to_bytes(8, "big") + line

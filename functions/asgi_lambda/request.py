@@ -1,0 +1,147 @@
+"""An event to an ASGI request: Function URLs and HTTP APIs (payload 2.0), REST APIs (payload 1.0).
+
+Mangum's handlers do most of this, too, but leave out the raw path and the stage, join headers that came apart, and
+stumble over what AWS does send: ``headers: null``, a host in brackets, a source that is not told.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote, urlencode
+
+from asgi_lambda.context import LambdaContext
+
+# What a path may hold as it stands; API Gateway decodes some of what a client had encoded.
+_PATH_SAFE = "/%:@!$&'()*+,;=~-._"
+
+
+class UnsupportedEvent(ValueError):
+    """The event is not an HTTP request as a Function URL, an HTTP API or a REST API sends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """``version`` is the event's format, which the response has to follow: "1.0" or "2.0"."""
+
+    scope: dict[str, Any]
+    body: bytes
+    version: str
+
+
+def http_request(event: Any, context: Any) -> HttpRequest:
+    """The event as an ASGI scope and the whole body. Raises UnsupportedEvent."""
+    try:
+        if not isinstance(event["requestContext"], dict) or "elb" in event["requestContext"]:
+            raise UnsupportedEvent("the event is not of a Function URL, an HTTP API or a REST API")
+        version = "2.0" if "http" in event["requestContext"] else "1.0"
+        scope = _scope_2(event) if version == "2.0" else _scope_1(event)
+        body = _body(event)
+    except (KeyError, TypeError, AttributeError) as error:
+        keys = ", ".join(list(event)[:10]) if isinstance(event, dict) else event.__class__.__name__
+        raise UnsupportedEvent(f"the event is not an HTTP request ({error!r} is missing or wrong): {keys}") from error
+    return HttpRequest(scope | {"aws.event": event, "aws.context": context} | _extensions(context), body, version)
+
+
+def _extensions(context: Any) -> dict[str, Any]:
+    if not isinstance(context, LambdaContext):
+        return {}
+    return {"extensions": {"lambda.deadline": {"at": context.deadline, "ends_itself": False}}}
+
+
+def _scope_2(event: Mapping[str, Any]) -> dict[str, Any]:
+    http = event["requestContext"]["http"]
+    path = event.get("rawPath") or http["path"] or "/"
+    stage = event["requestContext"].get("stage") or "$default"
+    prefix = f"/{stage}"
+    headers = [(name, value) for name, value in (event.get("headers") or {}).items() if name.lower() != "cookie"]
+    cookies = event.get("cookies") or [
+        value for name, value in (event.get("headers") or {}).items() if name.lower() == "cookie"
+    ]
+    if cookies:
+        headers.append(("cookie", "; ".join(cookies)))
+    return _scope(
+        http["method"],
+        path,
+        prefix if path == prefix or path.startswith(f"{prefix}/") else "",
+        event.get("rawQueryString") or "",
+        headers,
+        http.get("sourceIp"),
+        http.get("protocol"),
+    )
+
+
+def _scope_1(event: Mapping[str, Any]) -> dict[str, Any]:
+    request = event["requestContext"]
+    path, whole = event["path"] or "/", request.get("path") or event["path"] or "/"
+    # The stage, or a custom domain's base path, stands before the path in the one and not in the other.
+    prefix = whole.removesuffix(path) if whole.endswith(path) else ""
+    several = event.get("multiValueHeaders") or {name: [value] for name, value in (event.get("headers") or {}).items()}
+    query = event.get("multiValueQueryStringParameters") or event.get("queryStringParameters") or {}
+    return _scope(
+        event["httpMethod"],
+        prefix + path,
+        prefix,
+        urlencode(query, doseq=True),
+        [(name, value) for name, values in several.items() for value in values or ()],
+        (request.get("identity") or {}).get("sourceIp"),
+        request.get("protocol"),
+    )
+
+
+def _scope(
+    method: str,
+    path: str,
+    root_path: str,
+    query: str,
+    headers: Iterable[tuple[str, str]],
+    source: str | None,
+    protocol: str | None,
+) -> dict[str, Any]:
+    raw_headers = [(_bytes(name.lower()), _bytes(value)) for name, value in headers]
+    known = dict(raw_headers)
+    scheme = known.get(b"x-forwarded-proto", b"https").decode("latin-1")
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": (protocol or "HTTP/1.1").removeprefix("HTTP/"),
+        "method": method.upper(),
+        "scheme": scheme,
+        "path": unquote(path),
+        "raw_path": quote(path, safe=_PATH_SAFE).encode("ascii"),
+        "query_string": quote(query, safe=_PATH_SAFE + "?[]").encode("ascii"),
+        "root_path": root_path,
+        "headers": raw_headers,
+        "client": (source, 0) if source else None,
+        "server": _server(known, scheme),
+    }
+
+
+def _server(headers: Mapping[bytes, bytes], scheme: str) -> tuple[str, int] | None:
+    host = headers.get(b"host", b"").decode("latin-1")
+    name, colon, port = host.rpartition(":")
+    if not colon or not port.isdecimal():
+        name, port = host, headers.get(b"x-forwarded-port", b"").decode("latin-1")
+    default = 443 if scheme == "https" else 80
+    return (name.strip("[]"), int(port) if port.isdecimal() else default) if name else None
+
+
+def _body(event: Mapping[str, Any]) -> bytes:
+    body = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        return body.encode("utf-8", "surrogatepass")
+    try:
+        return base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise UnsupportedEvent(f"the event's body is not base64: {error}") from error
+
+
+def _bytes(text: str) -> bytes:
+    """As HTTP had it: a byte for each character; what can't have come so is UTF-8."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
