@@ -110,7 +110,7 @@ class Worker:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What ``work`` returns. Raises StoreUnavailable where SQLite fails."""
+        """What ``work`` returns. Raises StoreUnavailable where SQLite fails, or the file is not ours any more."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._call, work)
 
     async def aclose(self) -> None:
@@ -121,8 +121,14 @@ class Worker:
 
     def _call(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with store_errors(self._path):
-            if not hasattr(self._local, "connection"):
+            return work(self._connection())
+
+    def _connection(self) -> sqlite3.Connection:
+        if not hasattr(self._local, "connection"):
+            try:
                 self._local.connection = self._open()
-                self._opened.append(self._local.connection)
-            connection: sqlite3.Connection = self._local.connection
-            return work(connection)
+            except WrongIndex as error:  # it was another file when the program started
+                raise StoreUnavailable(str(error)) from error
+            self._opened.append(self._local.connection)
+        connection: sqlite3.Connection = self._local.connection
+        return connection

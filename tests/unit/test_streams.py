@@ -6,14 +6,14 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import closing
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from citestream.answer.answerer import AnswerError
-from citestream.errors import StoreUnavailable
+from citestream.errors import StoreUnavailable, WrongIndex
 from citestream.model import Done, Event, Passage, Results, Token
 from citestream.sse.frames import FRAME_LIMIT
 from citestream.streams.entry import Entry, split_results, to_entry, to_frame
@@ -73,6 +73,79 @@ async def record_of(log: SqliteStreamLog, stream_id: str) -> StreamRecord:
     record = await log.get(stream_id)
     assert record is not None
     return record
+
+
+# --- a log in a file that others use, too
+
+
+@contextmanager
+def locked(log_path: Path) -> Generator[None]:
+    """Another process's write to the file, which takes as long as the block."""
+    with closing(sqlite3.connect(log_path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+async def test_reading_does_not_wait_for_a_write_that_waits(log: SqliteStreamLog, tmp_path: Path) -> None:
+    await log.create(StreamRecord("s", "me", "p", 1.0))
+    await log.append("s", "p", to_entry(Token("a"), 1))
+    with locked(tmp_path / "streams.db"):
+        writing = asyncio.create_task(log.append("s", "p", to_entry(Token("b"), 2)))
+        await asyncio.sleep(0)  # it is before us
+        assert (await record_of(log, "s")).last == 1
+        assert [entry.n for entry in await log.read("s", 0)] == [1]
+        assert not writing.done()
+    await writing
+    assert [entry.n for entry in await log.read("s", 0)] == [1, 2]
+
+
+async def test_writes_that_wait_in_a_row_wait_no_longer_than_one(
+    log: SqliteStreamLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await log.create(StreamRecord("s", "me", "p", 1.0))
+    monkeypatch.setattr("citestream.streams.sqlite_log._PATIENCE_SECONDS", 0.5)
+    with locked(tmp_path / "streams.db"):
+        started = time.monotonic()
+        outcomes = await asyncio.gather(*(log.renew("s", "p", 2.0) for _ in range(12)), return_exceptions=True)
+        took = time.monotonic() - started
+    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 12
+    assert took < 3  # one after another they would have taken six
+
+
+@pytest.mark.parametrize(
+    ("version", "content", "error", "message"),
+    [
+        (
+            0,
+            b"not a database, but long enough to look at" * 100,
+            StoreUnavailable,
+            r"streams\.db: file is not a database",
+        ),
+        (99, b"", WrongIndex, r"streams\.db has schema version 99, this program needs 1: move it away"),
+    ],
+)
+async def test_a_file_that_can_not_be_the_log_is_noticed(
+    tmp_path: Path, version: int, content: bytes, error: type[Exception], message: str
+) -> None:
+    path = tmp_path / "streams.db"
+    path.write_bytes(content)
+    if version:
+        with closing(sqlite3.connect(path)) as file, file:
+            file.execute(f"PRAGMA user_version = {version}")
+    log = SqliteStreamLog(path, keep=3600)
+    with pytest.raises(error, match=message):
+        log.check()
+    with pytest.raises(StoreUnavailable, match=message):  # later, it is a store like any other that does not answer
+        await log.get("s")
+    await log.aclose()
+
+
+async def test_a_new_log_passes(tmp_path: Path) -> None:
+    log = SqliteStreamLog(tmp_path / "new" / "streams.db", keep=3600)
+    log.check()
+    assert await log.get("s") is None
+    await log.aclose()
 
 
 # --- entries

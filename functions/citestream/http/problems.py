@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from citestream.errors import StoreUnavailable
+from citestream.errors import StoreUnavailable, WrongIndex
 from citestream.model import FailureCode
 
 _LOG = logging.getLogger("citestream.http")
@@ -89,6 +89,7 @@ EXCEPTION_HANDLERS: dict[Any, Any] = {
     Problem: on_problem,
     HTTPException: on_http_exception,
     StoreUnavailable: on_store_unavailable,
+    WrongIndex: on_store_unavailable,
     ClientDisconnect: on_client_left,
     Exception: on_error,
 }

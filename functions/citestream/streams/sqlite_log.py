@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from citestream.sqlite import Worker, opened, transaction
+from citestream.sqlite import Worker, opened, store_errors, transaction
 from citestream.streams.entry import Entry
 from citestream.streams.log import Fenced, StreamRecord
 
 _LOG = logging.getLogger("citestream.streams")
 
+T = TypeVar("T")
+# Clients wait some 5 s for a first byte: who can't write by then says so.
+_PATIENCE_SECONDS = 3.0
 _VERSION = 1
 _SCHEMA = """
 CREATE TABLE streams (
@@ -41,17 +45,25 @@ class SqliteStreamLog:
     """
 
     def __init__(self, path: Path, keep: float) -> None:
+        self._path = path
         self._keep = keep
-        # One thread: appends keep their order, and a file has one writer anyway.
-        self._worker = Worker(path, lambda: _opened(path), 1, "stream-log")
+        # A file has one writer. What is read must not wait for it, in WAL mode: not even where another process keeps
+        # the file locked.
+        self._writer = Worker(path, lambda: _opened(path), 1, "stream-log")
+        self._reader = Worker(path, lambda: _opened(path), 1, "stream-log-reader")
+
+    def check(self) -> None:
+        """Open the file once, now. Raises WrongIndex where it has another schema, and StoreUnavailable."""
+        with store_errors(self._path):
+            _opened(self._path).close()
 
     async def create(self, record: StreamRecord) -> None:
         row = (record.stream_id, record.owner, record.producer, record.lease_until)
         sql = "INSERT INTO streams (stream_id, owner, producer, lease_until) VALUES (?, ?, ?, ?)"
-        await self._worker.run(lambda connection: connection.execute(sql, row))
+        await self._write(lambda connection: connection.execute(sql, row))
 
     async def get(self, stream_id: str) -> StreamRecord | None:
-        row = await self._worker.run(lambda connection: connection.execute(_RECORD, (stream_id,)).fetchone())
+        row = await self._reader.run(lambda connection: connection.execute(_RECORD, (stream_id,)).fetchone())
         if row is None:
             return None
         stream_id, owner, producer, lease_until, ended_at, cancelled, last = row
@@ -66,30 +78,41 @@ class SqliteStreamLog:
                 except sqlite3.Error as error:  # the event is written; the next end sweeps again
                     _LOG.warning("old streams could not be removed: %s", error)
 
-        await self._worker.run(work)
+        await self._write(work)
 
     async def read(self, stream_id: str, after: int) -> Sequence[Entry]:
         sql = "SELECT n, event, data FROM events WHERE stream_id = ? AND n > ? ORDER BY n"
-        rows = await self._worker.run(lambda connection: connection.execute(sql, (stream_id, after)).fetchall())
+        rows = await self._reader.run(lambda connection: connection.execute(sql, (stream_id, after)).fetchall())
         return [Entry(*row) for row in rows]
 
     async def renew(self, stream_id: str, producer: str, lease_until: float) -> None:
         sql = "UPDATE streams SET lease_until = ? WHERE stream_id = ? AND producer = ?"
         row = (lease_until, stream_id, producer)
-        await self._worker.run(lambda connection: connection.execute(sql, row))
+        await self._write(lambda connection: connection.execute(sql, row))
 
     async def request_cancel(self, stream_id: str) -> None:
         sql = "UPDATE streams SET cancelled = 1 WHERE stream_id = ? AND ended_at IS NULL"
-        await self._worker.run(lambda connection: connection.execute(sql, (stream_id,)))
+        await self._write(lambda connection: connection.execute(sql, (stream_id,)))
 
     async def aclose(self) -> None:
-        await self._worker.aclose()
+        await self._writer.aclose()
+        await self._reader.aclose()
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do the work when those before it are done; patience counts from now, not from there."""
+        patient_until = time.monotonic() + _PATIENCE_SECONDS
+
+        def write(connection: sqlite3.Connection) -> T:
+            left = max(patient_until - time.monotonic(), 0.0)
+            connection.execute(f"PRAGMA busy_timeout = {round(left * 1000)}")
+            return work(connection)
+
+        return await self._writer.run(write)
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    # Clients wait some 5 s for a first byte: who can't write by then says so.
     # A power cut may take the last frames of streams that it ended anyway; a killed process loses nothing.
-    return opened(path, _SCHEMA, _VERSION, synchronous="OFF", patience=3.0)
+    return opened(path, _SCHEMA, _VERSION, synchronous="OFF", patience=_PATIENCE_SECONDS)
 
 
 def _append(connection: sqlite3.Connection, stream_id: str, producer: str, entry: Entry) -> None:

@@ -1,0 +1,48 @@
+"""What a client is told when a store on disk is not what it was, while the server runs."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from citestream.errors import WrongIndex
+from citestream.http.problems import EXCEPTION_HANDLERS
+from tests.server import product, serving
+
+
+def check_unavailable(response: httpx.Response) -> None:
+    assert response.status_code == 503, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("name", ["index.db", "streams.db"])
+def test_a_file_that_another_version_has_taken_over_is_503(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with product(data=tmp_path) as url:
+        with closing(sqlite3.connect(tmp_path / name)) as file, file:
+            file.execute("PRAGMA user_version = 99")
+        check_unavailable(httpx.post(f"{url}/api/v1/search", json={"query": "x"}))
+    assert "has schema version 99, this program needs 1" in caplog.text
+    assert not any(record.exc_info for record in caplog.records)
+
+
+async def _wrong(request: Request) -> Response:
+    raise WrongIndex("made with another embedder")
+
+
+def test_a_wrong_index_is_503_wherever_it_is_met(caplog: pytest.LogCaptureFixture) -> None:
+    with serving(Starlette(routes=[Route("/", _wrong)], exception_handlers=EXCEPTION_HANDLERS)) as url:
+        response = httpx.get(url)
+    check_unavailable(response)
+    assert "embedder" not in response.text
+    assert "made with another embedder" in caplog.text
