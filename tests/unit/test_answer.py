@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 import pytest
 
@@ -44,6 +46,37 @@ def test_recall_weighs_rare_terms_more() -> None:
     assert weights.recall(["common", "rare"], ["rare"]) > 0.5 > weights.recall(["common", "rare"], ["common"])
     assert weights.recall(["common"], ["common", "x"]) == 1.0
     assert weights.recall([], ["x"]) == 0.0
+
+
+class Counting(Weights):
+    """Counts how often a term is weighed."""
+
+    count = 0
+
+    def __getitem__(self, term: str) -> float:
+        self.count += 1
+        return super().__getitem__(term)
+
+
+def test_recall_is_of_the_same_terms_in_whatever_order_and_however_often() -> None:
+    texts = [["a", "b", "c"], ["b", "c"], ["c"]]
+    wanted, found = ["d", "c", "b", "a", "b"], ["c", "x", "a"]
+    asked_once = Weights(texts).recall(wanted, found)
+    weights = Weights(texts)
+    for _ in range(2):
+        for each in (wanted, sorted(wanted), set(wanted), frozenset(wanted)):
+            assert weights.recall(each, iter(found)) == asked_once
+    weight = Weights(texts).__getitem__
+    whole = sum(map(weight, "abcd"))
+    assert asked_once == pytest.approx((weight("a") + weight("c")) / whole)
+
+
+def test_a_long_question_is_weighed_once() -> None:
+    question = frozenset(map(str, range(2000)))
+    weights = Counting([["1", "2"], ["3"]])
+    for sentence in range(200):
+        weights.recall(question, [str(sentence), "other", "words"])
+    assert weights.count == 2000 + 200
 
 
 def fed(passages: int, text: str) -> tuple[str, Markers]:
@@ -140,6 +173,17 @@ async def extracted(question: str, *passages: Passage) -> tuple[str, Ending]:
     ending = pieces.pop()
     assert isinstance(ending, Ending)
     return "".join(piece for piece in pieces if isinstance(piece, str)), ending
+
+
+async def test_while_a_long_question_is_compared_others_go_on() -> None:
+    text = "".join(chr(0x4E00 + i * 7919 % 20000) for i in range(2000))
+    passages = [passage(f"{text[at:]}{text[:at]}。", f"{at}.md") for at in range(0, 2000, 100)]
+    async with aclosing(ExtractiveAnswerer().answer(text, passages)) as pieces:
+        first = asyncio.ensure_future(anext(pieces))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not first.done()
+        assert "[1]" in str(await first)
 
 
 async def test_the_extractive_answer_quotes_the_sentence_that_answers() -> None:

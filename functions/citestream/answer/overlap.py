@@ -34,14 +34,27 @@ class Weights:
         sets = [set(text) for text in texts]
         self._count = len(sets)
         self._frequency = Counter(term for terms in sets for term in terms)
+        # A long question is compared with hundreds of sentences: what it weighs is the same each time.
+        self._weights: dict[str, float] = {}
+        self._totals: dict[frozenset[str], float] = {}
 
     def __getitem__(self, term: str) -> float:
-        return math.log(1 + (self._count + 1) / (self._frequency[term] + 0.5))
+        weight = self._weights.get(term)
+        if weight is None:
+            weight = self._weights[term] = math.log(1 + (self._count + 1) / (self._frequency[term] + 0.5))
+        return weight
 
     def recall(self, wanted: Iterable[str], found: Iterable[str]) -> float:
-        """The share, 0 to 1, of the wanted terms' weight that stands in ``found``; 0 where nothing is wanted."""
-        terms = set(wanted)
-        there = terms & set(found)
-        # Summed in a fixed order: the last bit of a score must not hang on how a set is laid out.
-        total = sum(self[term] for term in sorted(terms))
-        return sum(self[term] for term in sorted(there)) / total if total else 0.0
+        """The share, 0 to 1, of the wanted terms' weight that stands in ``found``; 0 where nothing is wanted.
+
+        Who asks often for the same terms gives them as one frozenset: its hash, too, is computed once.
+        """
+        terms = frozenset(wanted)
+        total = self._totals.get(terms)
+        if total is None:
+            total = self._totals[terms] = self._sum(terms)
+        return self._sum(terms.intersection(found)) / total if total else 0.0
+
+    def _sum(self, terms: frozenset[str]) -> float:
+        # In a fixed order: the last bit of a score must not hang on how a set is laid out.
+        return sum(self[term] for term in sorted(terms))
