@@ -6,9 +6,9 @@ as ``python -m asgi_lambda module:app``. Beyond ASGI's own the scope of a reques
 ``aws.event``, ``aws.context``
     What Lambda sent, and a context as handlers get it, with ``get_remaining_time_in_millis``.
 ``extensions["lambda.deadline"]``
-    ``{"at": seconds since 1970, "ends_itself": False}``. An app is cancelled ``ASGI_LAMBDA_GRACE_SECONDS`` (1.5) before
-    ``at``. One that ends its responses in time by itself says so by setting ``ends_itself``, and is then cancelled
-    0.5 s before.
+    ``{"at": seconds since 1970, "grace": seconds, "ends_itself": False}``. An app is cancelled ``grace`` seconds
+    (``ASGI_LAMBDA_GRACE_SECONDS``, 1.5) before ``at``. One that ends its responses by then itself says so by setting
+    ``ends_itself``, and is cancelled 0.5 s before ``at`` only.
 """
 
 from asgi_lambda.context import LambdaContext, request_id, trace_id

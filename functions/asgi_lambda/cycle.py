@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from asgi_lambda.fault import DEADLINE_EXCEEDED, INCOMPLETE_RESPONSE, UNHANDLED, Fault
+from asgi_lambda.fault import Fault
 from asgi_lambda.request import HttpRequest
 from asgi_lambda.response import BadResponse
 from asgi_lambda.sinks import Sink, answer
@@ -31,12 +31,11 @@ class Stuck(Exception):
 
 
 class Cycle:
-    """``grace`` is when an app is cancelled, in seconds before its deadline."""
+    """A request and where its response goes; runs once."""
 
-    def __init__(self, request: HttpRequest, sink: Sink, grace: float) -> None:
+    def __init__(self, request: HttpRequest, sink: Sink) -> None:
         self._request = request
         self._sink = sink
-        self._grace = grace
         self._body_taken = False
         self._started = False
         self._bodiless = request.scope["method"] == "HEAD"
@@ -50,7 +49,7 @@ class Cycle:
         task = asyncio.ensure_future(app(self._request.scope, self._receive, self._send))
         try:
             in_time = await self._wait(task)
-            fault = self._fault(task) if in_time else Fault(DEADLINE_EXCEEDED, "the app was not done in time")
+            fault = self._fault(task) if in_time else Fault("Function.DeadlineExceeded", "the app was not done in time")
             if not in_time:
                 _LOG.error("the app was cancelled: its deadline is near")
             await self._conclude(fault, 500 if in_time else 504)
@@ -62,7 +61,7 @@ class Cycle:
     async def _wait(self, task: asyncio.Future[None]) -> bool:
         """Whether the app ended before it had to be cancelled."""
         deadline = self._request.scope["extensions"]["lambda.deadline"]
-        await asyncio.wait({task}, timeout=max(0.0, deadline["at"] - self._grace - time.time()))
+        await asyncio.wait({task}, timeout=max(0.0, deadline["at"] - deadline["grace"] - time.time()))
         if not task.done() and deadline["ends_itself"]:
             await asyncio.wait({task}, timeout=max(0.0, deadline["at"] - _BACKSTOP - time.time()))
         if task.done():
@@ -76,10 +75,10 @@ class Cycle:
         error = asyncio.CancelledError("the app cancelled itself") if task.cancelled() else task.exception()
         if error is not None and error is not self._broken:
             _LOG.error("the app failed", exc_info=error)
-            return Fault.of(UNHANDLED, error)
+            return Fault.of("Function.UnhandledException", error)
         if not self._over.is_set():
             _LOG.error("the app returned without a complete response")
-            return Fault(INCOMPLETE_RESPONSE, "the app returned without a complete response")
+            return Fault("Function.IncompleteResponse", "the app returned without a complete response")
         return None
 
     async def _conclude(self, fault: Fault | None, status: int) -> None:

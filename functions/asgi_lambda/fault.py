@@ -7,21 +7,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Lambda takes any other shape than these prefixes and one word for "Unknown".
-UNHANDLED = "Function.UnhandledException"
-DEADLINE_EXCEEDED = "Function.DeadlineExceeded"
-INCOMPLETE_RESPONSE = "Function.IncompleteResponse"
-RESPONSE_TOO_LARGE = "Function.ResponseSizeTooLarge"
-UNSUPPORTED_EVENT = "Function.UnsupportedEvent"
-STARTUP_FAILED = "Function.StartupFailed"
-IMPORT_FAILED = "Runtime.ImportModuleError"
-BEFORE_SNAPSHOT = "Runtime.BeforeSnapshotError"
-AFTER_RESTORE = "Runtime.AfterRestoreError"
-
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A failure of the function. The stack trace is in the log, and nowhere else."""
+    """A failure of the function. ``type`` is ``Function.`` or ``Runtime.`` and one word in capitals and small letters,
+    or Lambda makes it unknown. The stack trace is in the log, and nowhere else."""
 
     type: str
     message: str

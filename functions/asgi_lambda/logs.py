@@ -7,25 +7,23 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Mapping
+from typing import Any
 
 from asgi_lambda.context import request_id, trace_id
 
-# The frame's type tells Lambda the level without parsing the line.
-_FRAME_TYPES = {
-    logging.DEBUG: 0xA55A000A,
-    logging.INFO: 0xA55A000E,
-    logging.WARNING: 0xA55A0012,
-    logging.ERROR: 0xA55A0016,
-    logging.CRITICAL: 0xA55A001A,
-}
-_UNKNOWN_LEVEL = 0xA55A0002
+# A frame's type tells Lambda the level: this for none, and 4 more for each from DEBUG (2) to CRITICAL (6).
+_FRAME_TYPE = 0xA55A0002
 _STDOUT = 1
 
 
-def configure(environ: MutableMapping[str, str]) -> None:
+#: Names the file descriptor for frames, where there is one.
+DESCRIPTOR = "_LAMBDA_TELEMETRY_LOG_FD"
+
+
+def configure(environ: Mapping[str, str]) -> None:
     """Send all logging to Lambda, from AWS_LAMBDA_LOG_LEVEL (INFO) on."""
-    framed = environ.pop("_LAMBDA_TELEMETRY_LOG_FD", "")  # not for processes that the app starts
+    framed = environ.get(DESCRIPTOR, "")
     handler = LambdaHandler(int(framed) if framed else _STDOUT, framed=bool(framed))
     handler.setFormatter(JsonFormatter())
     level = environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO").upper()
@@ -39,18 +37,17 @@ class JsonFormatter(logging.Formatter):
     _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
     def format(self, record: logging.LogRecord) -> str:
-        line = {
+        line: dict[str, Any] = {
             "timestamp": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z",
             "level": record.levelname,
             "message": record.getMessage(),
             "logger": record.name,
             "requestId": request_id.get(),
             "traceId": trace_id.get(),
-            **{name: value for name, value in vars(record).items() if name not in self._STANDARD},
         }
+        line |= {name: value for name, value in vars(record).items() if name not in self._STANDARD}
         if record.exc_info and (error := record.exc_info[1]):
-            line["errorType"] = error.__class__.__name__
-            line["errorMessage"] = str(error)
+            line |= {"errorType": error.__class__.__name__, "errorMessage": str(error)}
             line["stackTrace"] = [each.rstrip("\n") for each in traceback.format_exception(error)]
         return json.dumps({name: value for name, value in line.items() if value != ""}, default=str, ensure_ascii=False)
 
@@ -75,6 +72,6 @@ class LambdaHandler(logging.Handler):
 
 
 def _frame(record: logging.LogRecord, line: bytes) -> bytes:
-    kind = _FRAME_TYPES.get(record.levelno, _UNKNOWN_LEVEL)
-    head = kind.to_bytes(4, "big") + len(line).to_bytes(4, "big")
+    level = record.levelno // 10 + 1 if record.levelno in (10, 20, 30, 40, 50) else 0
+    head = (_FRAME_TYPE + 4 * level).to_bytes(4, "big") + len(line).to_bytes(4, "big")
     return head + int(record.created * 1_000_000).to_bytes(8, "big") + line

@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlencode
-
-from asgi_lambda.context import LambdaContext
 
 # What a path may hold as it stands; API Gateway decodes some of what a client had encoded.
 _PATH_SAFE = "/%:@!$&'()*+,;=~-._"
 
 
+class Context(Protocol):
+    """The part of a handler's context that matters here; the platform's own client has another class for it."""
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
 class UnsupportedEvent(ValueError):
     """The event is not an HTTP request as a Function URL, an HTTP API or a REST API sends it."""
+
+
+Headers = Iterable[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +40,8 @@ class HttpRequest:
     version: str
 
 
-def http_request(event: Any, context: Any) -> HttpRequest:
-    """The event as an ASGI scope and the whole body. Raises UnsupportedEvent."""
+def http_request(event: Any, context: Context, grace: float) -> HttpRequest:
+    """The event as an ASGI scope and its body; ``grace`` as in the package's extension. Raises UnsupportedEvent."""
     try:
         if not isinstance(event["requestContext"], dict) or "elb" in event["requestContext"]:
             raise UnsupportedEvent("the event is not of a Function URL, an HTTP API or a REST API")
@@ -43,35 +51,21 @@ def http_request(event: Any, context: Any) -> HttpRequest:
     except (KeyError, TypeError, AttributeError) as error:
         keys = ", ".join(list(event)[:10]) if isinstance(event, dict) else event.__class__.__name__
         raise UnsupportedEvent(f"the event is not an HTTP request ({error!r} is missing or wrong): {keys}") from error
-    return HttpRequest(scope | {"aws.event": event, "aws.context": context} | _extensions(context), body, version)
-
-
-def _extensions(context: Any) -> dict[str, Any]:
-    if not isinstance(context, LambdaContext):
-        return {}
-    return {"extensions": {"lambda.deadline": {"at": context.deadline, "ends_itself": False}}}
+    deadline = {"at": time.time() + context.get_remaining_time_in_millis() / 1000, "grace": grace, "ends_itself": False}
+    more = {"aws.event": event, "aws.context": context, "extensions": {"lambda.deadline": deadline}}
+    return HttpRequest(scope | more, body, version)
 
 
 def _scope_2(event: Mapping[str, Any]) -> dict[str, Any]:
     http = event["requestContext"]["http"]
     path = event.get("rawPath") or http["path"] or "/"
-    stage = event["requestContext"].get("stage") or "$default"
-    prefix = f"/{stage}"
-    headers = [(name, value) for name, value in (event.get("headers") or {}).items() if name.lower() != "cookie"]
-    cookies = event.get("cookies") or [
-        value for name, value in (event.get("headers") or {}).items() if name.lower() == "cookie"
-    ]
-    if cookies:
-        headers.append(("cookie", "; ".join(cookies)))
-    return _scope(
-        http["method"],
-        path,
-        prefix if path == prefix or path.startswith(f"{prefix}/") else "",
-        event.get("rawQueryString") or "",
-        headers,
-        http.get("sourceIp"),
-        http.get("protocol"),
-    )
+    stage = f"/{event['requestContext'].get('stage') or '$default'}"
+    root_path = stage if path == stage or path.startswith(f"{stage}/") else ""
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    if event.get("cookies"):
+        headers["cookie"] = "; ".join(event["cookies"])
+    query = event.get("rawQueryString") or ""
+    return _scope(http["method"], path, root_path, query, headers.items(), http.get("sourceIp"), http.get("protocol"))
 
 
 def _scope_1(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,27 +73,16 @@ def _scope_1(event: Mapping[str, Any]) -> dict[str, Any]:
     path, whole = event["path"] or "/", request.get("path") or event["path"] or "/"
     # The stage, or a custom domain's base path, stands before the path in the one and not in the other.
     prefix = whole.removesuffix(path) if whole.endswith(path) else ""
-    several = event.get("multiValueHeaders") or {name: [value] for name, value in (event.get("headers") or {}).items()}
+    single = {name: [value] for name, value in (event.get("headers") or {}).items()}
+    headers = [(name, value) for name, values in (event.get("multiValueHeaders") or single).items() for value in values]
     query = event.get("multiValueQueryStringParameters") or event.get("queryStringParameters") or {}
-    return _scope(
-        event["httpMethod"],
-        prefix + path,
-        prefix,
-        urlencode(query, doseq=True),
-        [(name, value) for name, values in several.items() for value in values or ()],
-        (request.get("identity") or {}).get("sourceIp"),
-        request.get("protocol"),
-    )
+    source = (request.get("identity") or {}).get("sourceIp")
+    encoded = urlencode(query, doseq=True)
+    return _scope(event["httpMethod"], prefix + path, prefix, encoded, headers, source, request.get("protocol"))
 
 
 def _scope(
-    method: str,
-    path: str,
-    root_path: str,
-    query: str,
-    headers: Iterable[tuple[str, str]],
-    source: str | None,
-    protocol: str | None,
+    method: str, path: str, root_path: str, query: str, headers: Headers, source: str | None, protocol: str | None
 ) -> dict[str, Any]:
     raw_headers = [(_bytes(name.lower()), _bytes(value)) for name, value in headers]
     known = dict(raw_headers)

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 #: The type of a streamed response that begins with a prelude.
@@ -58,18 +59,19 @@ def prelude(head: dict[str, Any]) -> bytes:
     return encoded
 
 
-def buffered(head: dict[str, Any], body: bytes) -> bytes:
-    """A whole response as one JSON object. Raises BadResponse where it is too long."""
+def whole(head: dict[str, Any], body: bytes) -> dict[str, Any]:
+    """A response that is not streamed, as an object: its body is text where that is told and true, else base64."""
     text = None
-    kinds = head["headers"]
-    if _TEXT.match(kinds.get("content-type", "")) and "content-encoding" not in kinds:
-        try:
+    if _TEXT.match(head["headers"].get("content-type", "")) and "content-encoding" not in head["headers"]:
+        with suppress(UnicodeDecodeError):
             text = body.decode()
-        except UnicodeDecodeError:
-            text = None  # it says that it is text, and is none
     encoded = base64.b64encode(body).decode() if text is None else text
-    whole = head | {"body": encoded, "isBase64Encoded": text is None}
-    payload = json.dumps(whole, separators=(",", ":"), ensure_ascii=False).encode()
+    return head | {"body": encoded, "isBase64Encoded": text is None}
+
+
+def buffered(head: dict[str, Any], body: bytes) -> bytes:
+    """The same as JSON. Raises BadResponse where it is too long."""
+    payload = json.dumps(whole(head, body), separators=(",", ":"), ensure_ascii=False).encode()
     if len(payload) > BUFFERED_LIMIT:
         raise BadResponse(f"the response is over {BUFFERED_LIMIT} bytes, which a buffered one can't be")
     return payload

@@ -13,7 +13,7 @@ from asgi_lambda import snapstart
 from asgi_lambda.config import Config
 from asgi_lambda.context import LambdaContext, request_id, trace_id
 from asgi_lambda.cycle import App, Cycle, Stuck
-from asgi_lambda.fault import AFTER_RESTORE, BEFORE_SNAPSHOT, IMPORT_FAILED, STARTUP_FAILED, UNSUPPORTED_EVENT, Fault
+from asgi_lambda.fault import Fault
 from asgi_lambda.lifespan import Lifespan
 from asgi_lambda.request import http_request
 from asgi_lambda.runtime_api import Invocation, RuntimeApi
@@ -44,12 +44,12 @@ class Runtime:
         try:
             app = load_app(self._handler)
         except (Exception, SystemExit) as error:
-            return await self._init_failed(IMPORT_FAILED, error, _FAILED)
+            return await self._init_failed("Runtime.ImportModuleError", error, _FAILED)
         lifespan = Lifespan(app)
         try:
             await lifespan.startup()
         except Exception as error:
-            return await self._init_failed(STARTUP_FAILED, error, _FAILED)
+            return await self._init_failed("Function.StartupFailed", error, _FAILED)
         status = await self._snapshot() if self._config.snap_start else _OK
         if status == _OK:
             status = await self._serve(app, lifespan.state)
@@ -66,13 +66,13 @@ class Runtime:
             snapstart.before_snapshot()
             await self._api.restore_next()
         except Exception as error:
-            return await self._init_failed(BEFORE_SNAPSHOT, error, _SNAPSHOT_FAILED)
+            return await self._init_failed("Runtime.BeforeSnapshotError", error, _SNAPSHOT_FAILED)
         self._api.close()  # the other end of it has stayed where the snapshot was taken
         try:
             snapstart.after_restore()
         except Exception as error:
             _LOG.critical("a hook after the restore failed", exc_info=error)
-            await self._api.restore_error(Fault.of(AFTER_RESTORE, error))
+            await self._api.restore_error(Fault.of("Runtime.AfterRestoreError", error))
             return _RESTORE_FAILED
         return _OK
 
@@ -101,13 +101,13 @@ class Runtime:
             os.environ.pop("_X_AMZN_TRACE_ID", None)
         context = LambdaContext.of_environment(invocation.request_id, invocation.arn, invocation.deadline)
         try:
-            request = http_request(invocation.event, context)
+            request = http_request(invocation.event, context, self._config.grace)
         except ValueError as error:
             _LOG.error("%s", error)
-            return await self._refuse(invocation, Fault(UNSUPPORTED_EVENT, str(error)))
+            return await self._refuse(invocation, Fault("Function.UnsupportedEvent", str(error)))
         request.scope["state"] = state.copy()
         try:
-            await Cycle(request, self._sink(invocation, request.version), self._config.grace).run(app)
+            await Cycle(request, self._sink(invocation, request.version)).run(app)
         except Stuck:
             _LOG.critical("the app goes on after it was cancelled: this process ends")
             return False

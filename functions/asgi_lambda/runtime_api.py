@@ -43,14 +43,11 @@ class RuntimeApi:
         """Wait for work without a limit: the process may be frozen meanwhile. Raises RuntimeApiError."""
         reply = await self._call("GET", f"{_RUNTIME}/invocation/next", expected=200)
         headers = reply.headers
-        return Invocation(
-            headers["lambda-runtime-aws-request-id"],
-            int(headers["lambda-runtime-deadline-ms"]) / 1000,
-            headers.get("lambda-runtime-invoked-function-arn", ""),
-            headers.get("lambda-runtime-trace-id", ""),
-            headers.get("lambda-runtime-invocation-id", ""),
-            reply.body,
-        )
+        told = ("invoked-function-arn", "trace-id", "invocation-id")
+        arn, trace_id, attempt_id = (headers.get(f"lambda-runtime-{name}", "") for name in told)
+        deadline = int(headers["lambda-runtime-deadline-ms"]) / 1000
+        request_id = headers["lambda-runtime-aws-request-id"]
+        return Invocation(request_id, deadline, arn, trace_id, attempt_id, reply.body)
 
     async def respond(self, invocation: Invocation, payload: bytes) -> None:
         """Answer at once, with JSON. Raises RuntimeApiError."""
@@ -58,13 +55,9 @@ class RuntimeApi:
 
     async def stream(self, invocation: Invocation, content_type: str) -> ResponseStream:
         """Begin a streamed answer. Raises RuntimeApiError."""
-        headers = {
-            "Lambda-Runtime-Function-Response-Mode": "streaming",
-            "Transfer-Encoding": "chunked",
-            "Content-Type": content_type,
-            "Trailer": "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body",
-            **_echo(invocation),
-        }
+        trailers = "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body"
+        headers = {"Lambda-Runtime-Function-Response-Mode": "streaming", "Transfer-Encoding": "chunked"}
+        headers |= {"Content-Type": content_type, "Trailer": trailers, **_echo(invocation)}
         path = f"{_RUNTIME}/invocation/{invocation.request_id}/response"
         return ResponseStream(await Channel.open(self._address), request_head("POST", path, self._address, headers))
 
@@ -145,10 +138,6 @@ class ResponseStream:
             _checked(await self._channel.read_reply(), 202, "invocation/response")
         finally:
             self._channel.close()
-
-    def abort(self) -> None:
-        """Leave the answer unfinished, which Lambda takes for a failure."""
-        self._channel.abort()
 
 
 def _echo(invocation: Invocation) -> dict[str, str]:

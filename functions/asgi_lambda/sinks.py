@@ -72,18 +72,14 @@ class BufferedSink:
 
     async def finish(self, fault: Fault | None = None) -> None:
         """What has failed is not half answered: it is a 500, or the 5xx that it is already."""
-        if fault and self._head["statusCode"] < 500:
-            self._fail()
+        failure = response_head(500, _PLAIN, self._version), b"Internal Server Error"
+        response = self._head, bytes(self._body)
         try:
-            payload = buffered(self._head, bytes(self._body))
+            payload = buffered(*(failure if fault and self._head["statusCode"] < 500 else response))
         except BadResponse:
             _LOG.exception("the response can't be sent")
-            self._fail()
-            payload = buffered(self._head, bytes(self._body))
+            payload = buffered(*failure)
         await self._api.respond(self._invocation, payload)
-
-    def _fail(self) -> None:
-        self._head, self._body = response_head(500, _PLAIN, self._version), bytearray(b"Internal Server Error")
 
 
 async def answer(sink: Sink, status: int, text: str, fault: Fault) -> None:

@@ -64,15 +64,10 @@ class Channel:
     def close(self) -> None:
         self._writer.close()
 
-    def abort(self) -> None:
-        """Close without sending what is left."""
-        self._writer.transport.abort()
-
 
 def request_head(method: str, path: str, address: str, headers: Mapping[str, str]) -> bytes:
     """A request up to its body."""
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {address}", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+    return f"{method} {path} HTTP/1.1\r\n{_lines({'Host': address, **headers})}\r\n".encode("latin-1")
 
 
 def chunk(data: bytes) -> bytes:
@@ -81,7 +76,11 @@ def chunk(data: bytes) -> bytes:
 
 
 def last_chunk(trailers: Mapping[str, str]) -> bytes:
-    return ("0\r\n" + "".join(f"{name}: {value}\r\n" for name, value in trailers.items()) + "\r\n").encode("latin-1")
+    return f"0\r\n{_lines(trailers)}\r\n".encode("latin-1")
+
+
+def _lines(fields: Mapping[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in fields.items())
 
 
 async def _read_reply(reader: asyncio.StreamReader) -> Reply:

@@ -42,6 +42,7 @@ class Engine:
     """What answers questions, whoever asks: the server's routes, or the command line."""
 
     index: Index
+    embedder: Embedder | None
     answerer: Answerer
     pipeline: Pipeline
     hub: Hub
@@ -56,10 +57,11 @@ class Engine:
 
 def open_engine(settings: Settings) -> Engine:
     """The parts that the settings name. Raises BadSettings, WeightsError, WrongIndex and StoreUnavailable."""
-    index = open_index(settings, load_embedder())
+    embedder = load_embedder()
+    index = open_index(settings, embedder)
     index.check()
     answerer = make_answerer(settings)
-    return Engine(index, answerer, Pipeline(index, answerer), make_hub(settings))
+    return Engine(index, embedder, answerer, Pipeline(index, answerer), make_hub(settings))
 
 
 def create_app(settings: Settings | None = None, engine: Engine | None = None) -> ASGIApp:
@@ -73,6 +75,10 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+        if settings.samples and not await engine.index.kb_ids():
+            from citestream.ingest.samples import load_samples  # no parser on the way of a cold start
+
+            await load_samples(engine.index, engine.embedder)
         yield
         await engine.aclose()
 

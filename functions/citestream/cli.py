@@ -100,11 +100,12 @@ async def _ingest(settings: Settings, paths: Sequence[str], kb: str) -> int:
 def samples(data: Path | None) -> None:
     """Add the sample documents, and print three questions to try."""
     settings = load_settings(data=data)
-    folder = Path(__file__).parent / "samples"
-    for kb in ("engineering", "handbook"):
-        asyncio.run(_ingest(settings, [str(folder / kb)], kb))
+    from citestream.ingest.samples import FOLDER, KNOWLEDGE_BASES
+
+    for kb in KNOWLEDGE_BASES:
+        asyncio.run(_ingest(settings, [str(FOLDER / kb)], kb))
     click.echo("\nQuestions to try:")
-    for each in json.loads((folder / "questions.json").read_text("utf-8"))[:3]:
+    for each in json.loads((FOLDER / "questions.json").read_text("utf-8"))[:3]:
         click.echo(f"  {each['question']}")
 
 

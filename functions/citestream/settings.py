@@ -26,6 +26,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path = Path(".citestream")
+    samples: bool = False
 
     model: str = ""
     api_base: str = ""

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from citestream.answer.pipeline import DEFAULT_TOP_K, Pipeline, Question
 from citestream.http.ask import Ask, checked, fields_of_body, fields_of_query
 from citestream.http.callers import Caller, Callers
+from citestream.http.deadline import deadline_of
 from citestream.http.negotiation import JSON, wants_stream
 from citestream.http.problems import FAILURE_STATUS, Problem, problem_response
 from citestream.http.streams import StreamEndpoint, cursor_of, head, stream_path
@@ -57,10 +58,15 @@ class SearchEndpoint:
             ask.top_k or DEFAULT_TOP_K,
             results=not streaming or "results" in (ask.include or ()),
         )
-        stream_id = await self._hub.start(caller.sub, lambda stream_id: self._pipeline.events(question, stream_id))
+        deadline = deadline_of(request.scope)
+        stream_id = await self._hub.start(
+            caller.sub,
+            lambda stream_id: self._pipeline.events(question, stream_id),
+            deadline.answer if deadline else None,
+        )
         if streaming:
             location = {"Location": stream_path(request, stream_id)}
-            return self._streams.respond(stream_id, after=0, headers=location)
+            return self._streams.respond(request, stream_id, after=0, headers=location)
         return await _collected(self._hub.follow(stream_id))
 
     async def _readable(self, caller: Caller, ask: Ask) -> list[str]:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from citestream.errors import StoreUnavailable
 from citestream.http.ask import CURSOR_PARAMETERS
 from citestream.http.callers import Caller, Callers
+from citestream.http.deadline import deadline_of
 from citestream.http.negotiation import require_stream
 from citestream.http.problems import Problem
 from citestream.sse.cursor import Cursor, MalformedCursor, parse_cursor
@@ -61,11 +62,15 @@ class StreamEndpoint:
             return Response(status_code=204)
         if request.method == "HEAD":
             return head(HEADERS)
-        return self.respond(stream_id, after)
+        return self.respond(request, stream_id, after)
 
-    def respond(self, stream_id: str, after: int, headers: Mapping[str, str] | None = None) -> Response:
-        """The stream's frames after the ``after``-th, to its end."""
-        return EventStreamResponse(_chunks(self._hub, stream_id, after), headers)
+    def respond(
+        self, request: Request, stream_id: str, after: int, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """The stream's frames after the ``after``-th, to its end, or until the request must be over."""
+        deadline = deadline_of(request.scope)
+        until = deadline.readers if deadline else None
+        return EventStreamResponse(_chunks(self._hub, stream_id, after), headers, until)
 
     async def _owned(self, caller: Caller, stream_id: str) -> StreamRecord:
         record = await self._hub.record(stream_id)

@@ -7,6 +7,7 @@ client's leaving. Here the generator's ``finally`` has run when the call returns
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
@@ -25,10 +26,16 @@ HEADERS = {
 
 
 class EventStreamResponse(Response):
-    """Sends ``: open`` at once, then each chunk as it comes, until the chunks or the client end."""
+    """Sends ``: open`` at once, then each chunk as it comes, until the chunks or the client end, or at ``until``.
 
-    def __init__(self, chunks: AsyncGenerator[bytes], headers: Mapping[str, str] | None = None) -> None:
+    ``until`` is in seconds since 1970. A stream that is left then has had no terminal event: its reader comes back.
+    """
+
+    def __init__(
+        self, chunks: AsyncGenerator[bytes], headers: Mapping[str, str] | None = None, until: float | None = None
+    ) -> None:
         self._chunks = chunks
+        self._until = until
         self.status_code = 200
         self.background = None
         self.init_headers(HEADERS | dict(headers or {}))
@@ -38,7 +45,12 @@ class EventStreamResponse(Response):
             sender = asyncio.create_task(self._send(send))
             listener = asyncio.create_task(_client_left(receive))
             try:
-                await asyncio.wait({sender, listener}, return_when=asyncio.FIRST_COMPLETED)
+                timeout = None if self._until is None else max(0.0, self._until - time.time())
+                await asyncio.wait({sender, listener}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                if not sender.done() and not listener.done():
+                    sender.cancel()
+                    await asyncio.wait({sender})
+                    await _end(send)
             finally:
                 sender.cancel()
                 listener.cancel()
@@ -52,7 +64,11 @@ class EventStreamResponse(Response):
         await send({"type": "http.response.body", "body": OPEN, "more_body": True})
         async for chunk in self._chunks:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await _end(send)
+
+
+async def _end(send: Send) -> None:
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _client_left(receive: Receive) -> None:

@@ -29,16 +29,19 @@ class Hub:
         self._log = log
         self._live: dict[str, tuple[Production, asyncio.Task[None]]] = {}
 
-    async def start(self, owner: str, produce: Callable[[str], AsyncGenerator[Event]]) -> str:
+    async def start(
+        self, owner: str, produce: Callable[[str], AsyncGenerator[Event]], deadline: float | None = None
+    ) -> str:
         """Begin to produce the events of ``produce(stream_id)`` and return the stream's id.
 
-        Raises StoreUnavailable.
+        It ends by ``deadline`` (seconds since 1970) where there is one before its own time limit. Raises
+        StoreUnavailable.
         """
         stream_id = secrets.token_hex(16)
         production = Production(stream_id, self._log, self.limits)
         lease_until = time.time() + self.limits.lease
         await self._log.create(StreamRecord(stream_id, owner, production.producer, lease_until))
-        task = asyncio.create_task(production.run(produce(stream_id)), name=f"production {stream_id}")
+        task = asyncio.create_task(production.run(produce(stream_id), deadline), name=f"production {stream_id}")
         self._live[stream_id] = (production, task)
         task.add_done_callback(lambda _: self._live.pop(stream_id))
         return stream_id

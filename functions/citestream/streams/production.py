@@ -93,13 +93,14 @@ class Production:
         except TimeoutError:
             return False
 
-    async def run(self, events: AsyncGenerator[Event]) -> None:
-        """Produce until the terminal event, whatever happens: failures become one."""
+    async def run(self, events: AsyncGenerator[Event], deadline: float | None = None) -> None:
+        """Produce until the terminal event, whatever happens: failures become one, and so does the deadline."""
+        limit = self._limits.answer if deadline is None else min(self._limits.answer, deadline - time.time())
         work = asyncio.create_task(self._work(events))
         watch = asyncio.create_task(self._watch())
         try:
             waited_for: set[asyncio.Future[Any]] = {work, self._stop}
-            await asyncio.wait(waited_for, timeout=self._limits.answer, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waited_for, timeout=max(0.0, limit), return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
                 await self._end(self._stop.result() if self._stop.done() else TIMEOUT)
         finally:
