@@ -87,6 +87,30 @@ async def test_only_the_named_knowledge_bases_are_searched(index: SqliteIndex) -
     assert await names(index, "tokens") == []
 
 
+@pytest.mark.parametrize("secret", ["apples green", "pears green", "plums green"])
+async def test_a_score_tells_nothing_of_what_other_knowledge_bases_hold(index: SqliteIndex, secret: str) -> None:
+    for i, text in enumerate(
+        ["apples red", "apples blue", "pears red", "lemons red", "melons blue", "grapes blue", "figs blue"]
+    ):
+        await put(index, "mine", f"{i}.md", text, vectors=False)
+
+    async def scores() -> dict[str, float]:
+        return {each.text: each.score for each in await index.search("apples or pears, red", ["mine"], 8)}
+
+    before = await scores()
+    assert set(before) == {"apples red", "apples blue", "pears red", "lemons red"}
+    for i in range(20):
+        await put(index, "theirs", f"{i}.md", secret, vectors=False)
+    assert await scores() == before
+
+
+async def test_each_of_many_words_is_found(index: SqliteIndex) -> None:
+    await put(index, "mine", "it.md", "word127", vectors=False)
+    await put(index, "theirs", "it.md", "word127", vectors=False)
+    query = " ".join(f"word{i}" for i in range(128))
+    assert len(await index.search(query, ["mine"], 8)) == 1
+
+
 async def test_words_and_meaning_both_find(index: SqliteIndex) -> None:
     await put(index, "kb", "words.md", "zzz yyy")
     await put(index, "kb", "meaning.md", "aaa")

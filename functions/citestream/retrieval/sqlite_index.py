@@ -14,6 +14,7 @@ from citestream.retrieval import sqlite_schema
 from citestream.retrieval.embedder import Embedder
 from citestream.retrieval.fusion import fuse
 from citestream.retrieval.index import Indexed
+from citestream.retrieval.sqlite_words import by_words
 from citestream.retrieval.vectors import VectorCache, to_blobs
 from citestream.retrieval.words import latin_share, terms
 from citestream.sqlite import Worker, opened, store_errors, transaction
@@ -110,7 +111,9 @@ class SqliteIndex:
         """The passages, and whether they are what was ranked: not where one was replaced meanwhile."""
         weight = WEIGHT * latin_share(query)
         words, meaning = await asyncio.gather(
-            self._worker.run(lambda connection: _by_words(connection, query, _kbs(connection, kb_ids))),
+            self._worker.run(
+                lambda connection: by_words(connection, terms(query), list(_kbs(connection, kb_ids)), CANDIDATES)
+            ),
             self._worker.run(lambda connection: self._by_meaning(connection, query, _kbs(connection, kb_ids), weight)),
         )
         ranked = fuse(words, meaning, weight)
@@ -127,39 +130,20 @@ class SqliteIndex:
 
         return await self._worker.run(whole)
 
-    def _by_meaning(self, connection: sqlite3.Connection, query: str, kbs: _Kbs, weight: float) -> dict[int, float]:
-        if self._embedder is None or self._cache is None or not kbs.chosen or not weight:
+    def _by_meaning(
+        self, connection: sqlite3.Connection, query: str, kbs: dict[int, int], weight: float
+    ) -> dict[int, float]:
+        if self._embedder is None or self._cache is None or not kbs or not weight:
             return {}
         (vector,) = self._embedder.embed([query])
-        return self._cache.nearest(connection, vector, kbs.chosen, CANDIDATES)
+        return self._cache.nearest(connection, vector, kbs.items(), CANDIDATES)
 
 
-class _Kbs:
-    """The knowledge bases to search, ``(kb, generation)`` each, and whether they are all there are."""
-
-    def __init__(self, chosen: list[tuple[int, int]], everything: bool) -> None:
-        self.chosen = chosen
-        self.everything = everything
-
-
-def _kbs(connection: sqlite3.Connection, kb_ids: Sequence[str]) -> _Kbs:
+def _kbs(connection: sqlite3.Connection, kb_ids: Sequence[str]) -> dict[int, int]:
+    """The knowledge bases to search: the number and the generation of each."""
     wanted = set(kb_ids)
-    rows = connection.execute("SELECT kb, generation, id FROM knowledge_bases").fetchall()
-    chosen = [(kb, generation) for kb, generation, kb_id in rows if kb_id in wanted]
-    return _Kbs(chosen, len(chosen) == len(rows))
-
-
-def _by_words(connection: sqlite3.Connection, query: str, kbs: _Kbs) -> dict[int, float]:
-    """Row ids with BM25 (larger is better) of the best chunks; one search a knowledge base, or one for all."""
-    match = " OR ".join(f'"{term}"' for term in terms(query))
-    if not match:
-        return {}
-    ranges = [(0, (1 << 63) - 1)] if kbs.everything else [sqlite_schema.row_range(kb) for kb, _ in kbs.chosen]
-    sql = "SELECT rowid, -rank FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rank LIMIT ?"
-    found: list[tuple[int, float]] = []
-    for first, last in ranges:
-        found += connection.execute(sql, (match, first, last, CANDIDATES)).fetchall()
-    return dict(sorted(found, key=lambda row: (-row[1], row[0]))[:CANDIDATES])
+    rows = connection.execute("SELECT kb, generation, id FROM knowledge_bases ORDER BY kb").fetchall()
+    return {kb: generation for kb, generation, kb_id in rows if kb_id in wanted}
 
 
 def _passages(connection: sqlite3.Connection, ranked: Sequence[tuple[int, float]], top_k: int) -> list[Passage]:
