@@ -1,0 +1,62 @@
+"""What the emulator says: a line a request, what went wrong, and the trace of the frames."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from asgi_lambda.emulator.record import Invocation
+
+_RED = "\x1b[31m"
+_PLAIN = "\x1b[0m"
+
+
+class Report:
+    """Says it line by line; red where a person looks at a terminal."""
+
+    def __init__(self, say: Callable[[str], None], *, trace: bool) -> None:
+        self._say = say
+        self._trace = trace
+
+    def frame(self, record: Invocation, arrived: float) -> Callable[[bytes], None]:
+        """What is told of each frame of this invocation."""
+        if not self._trace:
+            return lambda frame: None
+
+        def say(frame: bytes) -> None:
+            beginning = frame[:60].decode("utf-8", "replace")
+            elapsed = (time.monotonic() - arrived) * 1000
+            self._say(f"  {elapsed:9.1f} ms  {len(frame):6} bytes  {beginning!r}")
+
+        return say
+
+    def done(self, record: Invocation) -> None:
+        """An invocation is over."""
+        self._say(line(record))
+        if record.error_type:
+            self.red(f"  {record.error_type}: {record.error}")
+        for note in record.notes:
+            (self.red if note.startswith("MODE MISMATCH") else self.say)(f"  {note}")
+
+    def say(self, text: str) -> None:
+        self._say(text)
+
+    def red(self, text: str) -> None:
+        self._say(f"{_RED}{text}{_PLAIN}" if sys.stdout.isatty() else text)
+
+
+def line(record: Invocation) -> str:
+    """One invocation in one line."""
+    first = "-" if record.first_byte is None else f"{record.first_byte * 1000:.1f} ms"
+    start: str = record.start
+    if record.init is not None:
+        start = f"cold start {record.init * 1000:.0f} ms"
+    elif record.restore is not None:
+        start = f"restore {record.restore * 1000:.0f} ms"
+    ending = " cut off" if record.aborted else " caller gone" if record.client_gone else ""
+    return (
+        f"{record.method} {record.target} {record.status}{ending}, first byte {first}, {record.frames} frames, "
+        f"{record.body_bytes} bytes, duration {record.duration * 1000:.1f} ms, billed {record.billed_ms} ms, "
+        f"environment {record.environment} ({start})"
+    )
