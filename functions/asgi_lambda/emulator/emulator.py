@@ -20,6 +20,8 @@ from asgi_lambda.emulator.server import Server
 
 # Of a request, on the way in.
 _REQUEST_LIMIT = 6 * 1024 * 1024
+# So much of a longer one is read on, so that its client comes to reading the refusal.
+_DRAINED = 64 * 1024 * 1024
 
 
 class Emulator:
@@ -84,7 +86,9 @@ class Emulator:
             request = events.Request(head, content, connection.peer, record.request_id, record.trace_root, time.time())
             self._invoke(request, reply)
         await reply.end.wait()
-        return content is not None and not reply.closes
+        if content is None:
+            await body.whole(_DRAINED)
+        return body.decoder.done and not reply.closes
 
     def _refused(self, reply: Reply, head: Head, content: bytes | None) -> bool:
         """Whether the front end has answered by itself."""
@@ -127,4 +131,6 @@ class Emulator:
         finally:
             environment.used = time.monotonic()
             self._busy.discard(environment)
+            if not reply.ended:
+                reply.fail("Emulator.Failed", "the emulator itself failed or was ended")
         self._report.done(reply.record)

@@ -46,7 +46,7 @@ class Environment:
     async def run(self, event: bytes, reply: Reply) -> None:
         """One invocation, from the cold start or the thaw to the runtime's next ``/next``. What fails, the caller
         has been told when it returns."""
-        reply.record.environment = self.number
+        reply.record.environment, reply.record.start = self.number, "warm"
         allowance = self._function.timeout
         try:
             if not self.warm:

@@ -119,6 +119,7 @@ class Body:
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body, each piece when it arrives, none empty. Raises ``Truncated`` and ``ProtocolError``."""
         if self._waits and not self.decoder.done:
+            self._waits = False
             self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         data = self._connection.take()
         while True:

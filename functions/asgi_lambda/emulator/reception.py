@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from asgi_lambda.emulator import states
+from asgi_lambda.emulator.chunked import ProtocolError
 from asgi_lambda.emulator.delivery import Delivery
 from asgi_lambda.emulator.http1 import Body, Connection, Head, Truncated
 from asgi_lambda.emulator.options import Options
@@ -37,6 +38,7 @@ class Reception:
         self._streaming = mode == "streaming"
         self._post = Post(head.target, head.headers)
         self._size = 0
+        self._kept = bytearray()
         streams = self._streaming and not options.buffered
         self._limit = options.stream_limit if streams else BUFFERED_LIMIT
         self._bucket = Bucket(options.pace, time.monotonic()) if streams and options.pace else None
@@ -49,10 +51,11 @@ class Reception:
         try:
             async for piece in self._body.pieces():
                 await self._take(piece, connection)
-        except Truncated:
-            self._reply.fail("Runtime.TruncatedResponse", "the connection ended within the response")
+        except ProtocolError as error:
+            self._reply.fail("Runtime.TruncatedResponse", str(error))
             raise
         finally:
+            self._post.body = bytes(self._kept)
             self._post.wire = self._body.wire if self._options.keep else b""
             self._post.chunk_sizes = self._body.decoder.sizes if self._options.keep else []
         self._pass_on(self._reply.finish)
@@ -78,7 +81,7 @@ class Reception:
         if self._options.keep or self._options.trace:
             self._post.times.append((time.monotonic() - self._delivered, len(piece)))
         if self._options.keep:
-            self._post.body += piece
+            self._kept += piece
 
     def _wait(self, size: int) -> float:
         """Seconds before these bytes may pass."""

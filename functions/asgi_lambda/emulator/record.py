@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Literal
 
 from asgi_lambda.emulator.http1 import Headers
@@ -28,7 +30,7 @@ class Post:
     @property
     def chunks(self) -> list[bytes]:
         """The body as it was cut into chunks."""
-        ends = [sum(self.chunk_sizes[: number + 1]) for number in range(len(self.chunk_sizes))]
+        ends = accumulate(self.chunk_sizes)
         return [self.body[end - size : end] for end, size in zip(ends, self.chunk_sizes, strict=True)]
 
 
@@ -47,7 +49,7 @@ class Invocation:
     target: str
     trace_root: str = ""
     environment: int = 0
-    start: Literal["warm", "cold", "restore"] = "warm"
+    start: Literal["warm", "cold", "restore"] | None = None
     status: int | None = None
     first_byte: float | None = None
     duration: float = 0.0
@@ -66,4 +68,4 @@ class Invocation:
     @property
     def billed_ms(self) -> int:
         """What is billed, in ms, rounded up: the duration, and the init phase of a cold start."""
-        return -int(-(self.duration + (self.init or 0.0)) * 1000 // 1)
+        return math.ceil((self.duration + (self.init or 0.0)) * 1000)

@@ -48,15 +48,20 @@ class Report:
 
 def line(record: Invocation) -> str:
     """One invocation in one line."""
-    first = "-" if record.first_byte is None else f"{record.first_byte * 1000:.1f} ms"
-    start: str = record.start
-    if record.init is not None:
-        start = f"cold start {record.init * 1000:.0f} ms"
-    elif record.restore is not None:
-        start = f"restore {record.restore * 1000:.0f} ms"
     ending = " cut off" if record.aborted else " caller gone" if record.client_gone else ""
-    return (
-        f"{record.method} {record.target} {record.status}{ending}, first byte {first}, {record.frames} frames, "
-        f"{record.body_bytes} bytes, duration {record.duration * 1000:.1f} ms, billed {record.billed_ms} ms, "
-        f"environment {record.environment} ({start})"
-    )
+    request = f"{record.method} {record.target} {record.status}{ending}"
+    if record.start is None:
+        return f"{request}, no invocation"
+    first = "-" if record.first_byte is None else f"{record.first_byte * 1000:.1f} ms"
+    times = f"duration {record.duration * 1000:.1f} ms, billed {record.billed_ms} ms"
+    start = f"environment {record.environment}, {_start(record)}"
+    return f"{request}, first byte {first}, {record.frames} frames, {record.body_bytes} bytes, {times}, {start}"
+
+
+def _start(record: Invocation) -> str:
+    parts = [f"{record.start} start"]
+    if record.init is not None:
+        parts.append(f"{record.init * 1000:.0f} ms")
+    if record.restore is not None:
+        parts.append(f"{record.restore * 1000:.0f} ms")
+    return " ".join(parts)
