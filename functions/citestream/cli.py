@@ -140,7 +140,8 @@ async def _remove(settings: Settings, names: Sequence[str], kb: str) -> list[str
 @_data
 def ask(question: str, kb_ids: tuple[str, ...], url: str | None, as_json: bool, data: Path | None) -> None:
     """Ask a question: the answer as it is written, its sources below. Exit status 1 where there is none."""
-    from citestream.terminal import AskFailed, local_events, remote_events, show
+    from citestream.remote import AskFailed, remote_events
+    from citestream.terminal import local_events, one_line, show
 
     settings = load_settings(data=data)
     question = question.strip()
@@ -150,7 +151,7 @@ def ask(question: str, kb_ids: tuple[str, ...], url: str | None, as_json: bool, 
     try:
         answered = asyncio.run(show(events, as_json=as_json))
     except AskFailed as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(one_line(str(error))) from error
     if not answered:
         raise SystemExit(1)
 

@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from citestream import __version__
 from citestream.cli import main
-from citestream.terminal import AskFailed, remote_events
+from citestream.remote import AskFailed, remote_events
 from tests.cutting_proxy import cutting
 from tests.openai_server import OpenAIServer, Status, delta
 from tests.openai_server import answer as steps
