@@ -43,7 +43,7 @@ def run(
     """Serve the template's function until SIGINT or SIGTERM.
 
     Its environment is the template's, then that of ``env_vars`` (such a file as ``sam local --env-vars`` takes), then
-    ``environ``. ``built`` asks for what ``sam build`` made of it, or names the folder of such an artifact; otherwise its
+    ``environ``. ``built`` asks for what ``sam build`` made, or names the folder of such an artifact; otherwise its
     ``CodeUri`` runs, with this interpreter. Raises ``EmulateError``.
     """
     try:

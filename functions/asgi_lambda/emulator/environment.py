@@ -54,8 +54,8 @@ class Environment:
             await self._wake(reply)
             await self._invoke(event, reply, allowance)
         except Failed as failed:
+            await self.kill()  # first, as what it cuts off would seem to be what went wrong
             reply.fail(failed.error_type, failed.error)
-            await self.kill()
         else:
             self._freeze()
 

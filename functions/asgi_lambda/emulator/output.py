@@ -106,6 +106,11 @@ class Collected:
         return body
 
 
+def as_it_is(data: bytes) -> tuple[Answer, str, bytes]:
+    """A buffered result that a streaming function URL was given."""
+    return Answer(200, ()), _JSON, data
+
+
 def verbatim(data: bytes) -> tuple[Answer, str, bytes]:
     """A streamed response that a buffered function URL was given: prelude, NULs and all, as the body."""
     return Answer(200, ()), _BINARY, data

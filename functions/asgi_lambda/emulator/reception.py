@@ -64,14 +64,15 @@ class Reception:
     async def _take(self, piece: bytes, connection: Connection) -> None:
         if (cut := self._options.faults.cut_after) is not None and self._streaming:
             piece = piece[: cut - self._size]
+        room = self._limit - self._size
         self._note(piece)
-        if self._size > self._limit:
+        if wait := self._wait(len(piece)):
+            await asyncio.sleep(wait)
+        self._pass_on(lambda: self._reply.feed(piece[:room]))
+        if len(piece) > room:
             message = f"Response payload size exceeded maximum allowed payload size ({self._limit} bytes)."
             self._reply.fail("Function.ResponseSizeTooLarge", message)
             raise states.too_large(self._limit)
-        if wait := self._wait(len(piece)):
-            await asyncio.sleep(wait)
-        self._pass_on(lambda: self._reply.feed(piece))
         if self._size == cut:
             connection.abort()
             raise Truncated("cut, as was asked")

@@ -71,7 +71,7 @@ class Reply:
                     "MODE MISMATCH: the URL streams (RESPONSE_STREAM), the function answered buffered: its result goes "
                     "to the caller as it is, statusCode and all"
                 )
-            self._output = output.Plain(content_type)
+            self._output = output.Plain(content_type) if streaming else output.Collected(output.as_it_is)
 
     def _collected(self, *, has_prelude: bool) -> Output:
         if not has_prelude:
