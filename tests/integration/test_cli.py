@@ -138,6 +138,15 @@ def test_paths_that_lead_nowhere_are_reported(data: Path, docs: Path) -> None:
         assert each in result.output
 
 
+def test_a_link_that_leads_out_of_the_folder_is_reported(data: Path, docs: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.md").write_text("secret")
+    (docs / "link.md").symlink_to(tmp_path / "secret.md")
+    result = ingest(data, docs)
+    assert result.exit_code == 1
+    assert "2 added, 0 updated, 0 unchanged, 1 skipped" in result.output
+    assert f"skipped {docs}/link.md: a link to a file outside of the folder" in result.output
+
+
 def test_two_files_of_one_name_are_not_taken_for_one(data: Path, docs: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "tea.md").write_text("Another tea.")

@@ -198,16 +198,94 @@ def test_two_files_of_one_name_are_refused_and_one_file_named_twice_is_not(docs:
     assert both.refused == [(f"{docs}/b/x.md", f"its name, x.md, is taken by {docs}/a/x.md")]
 
 
-def test_a_folder_that_can_not_be_read_is_refused_and_the_rest_is_found(docs: Path) -> None:
-    (docs / "a.md").write_text("text")
-    # A path that is too long for the system can't be read by anybody, an administrator included.
-    deepest, folder = docs, os.open(docs, os.O_RDONLY)
-    while len(str(deepest)) <= os.pathconf(docs, "PC_PATH_MAX"):
+def too_deep(folder: Path) -> Path:
+    """A folder far below that can't be read by anybody, an administrator included: its path is too long."""
+    deepest, above = folder, os.open(folder, os.O_RDONLY)
+    while len(str(deepest)) <= os.pathconf(folder, "PC_PATH_MAX"):
         deepest /= "d" * 200
-        os.mkdir(deepest.name, dir_fd=folder)
-        folder, above = os.open(deepest.name, os.O_RDONLY, dir_fd=folder), folder
-        os.close(above)
-    os.close(folder)
-    everything = found(docs)
+        os.mkdir(deepest.name, dir_fd=above)
+        last, above = above, os.open(deepest.name, os.O_RDONLY, dir_fd=above)
+        os.close(last)
+    os.close(above)
+    return deepest
+
+
+@pytest.mark.parametrize("pattern", ["", "**", "**/*.md"])
+def test_a_folder_that_can_not_be_read_is_refused_and_the_rest_is_found(docs: Path, pattern: str) -> None:
+    (docs / "a.md").write_text("text")
+    deepest = too_deep(docs)
+    everything = found(docs / pattern)
     assert list(everything.files) == ["a.md"]
     assert everything.refused == [(str(deepest), "File name too long")]
+
+
+def test_only_folders_that_can_hold_a_match_are_entered(docs: Path) -> None:
+    (docs / "a.md").write_text("text")
+    too_deep(docs)
+    assert (list(found(docs / "*.md").files), found(docs / "*.md").refused) == (["a.md"], [])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("", ["a.md", "one/a.md", "one/two/b.md"]),
+        ("**", ["a.md", "one/a.md", "one/two/b.md"]),
+        ("**/*", ["a.md", "one/a.md", "one/two/b.md"]),
+        ("**/**/[ab].md", ["a.md", "one/a.md", "one/two/b.md"]),
+        ("*", ["a.md"]),
+        ("*/*.md", ["one/a.md"]),
+        ("*/**", ["one/a.md", "one/two/b.md"]),
+        ("**/two/*", ["one/two/b.md"]),
+        ("one/**/*.md", ["a.md", "two/b.md"]),
+        ("o*/two/b.md", ["one/two/b.md"]),
+        ("**/.hidden.md", ["one/.hidden.md"]),
+        ("*/.[gh]*", ["one/.hidden.md"]),
+        (".g*/*.md", [".git/c.md"]),
+        ("**/*.png", []),
+    ],
+)
+def test_what_a_glob_means(docs: Path, pattern: str, names: list[str]) -> None:
+    for name in ("a.md", "one/a.md", "one/.hidden.md", "one/two/b.md", ".git/c.md", "one/two/photo.png"):
+        (docs / name).parent.mkdir(parents=True, exist_ok=True)
+        (docs / name).write_text("text")
+    assert list(found(docs / pattern).files) == names
+
+
+@pytest.mark.parametrize("pattern", ["", "**", "**/*.md"])
+def test_links_make_no_loops(docs: Path, pattern: str) -> None:
+    (docs / "sub").mkdir()
+    (docs / "sub" / "a.md").write_text("text")
+    for name in ("loop", "again", "sub/up", "sub/self"):
+        (docs / name).symlink_to(docs / "sub" if name == "sub/self" else docs)
+    everything = found(docs / pattern)
+    assert (list(everything.files), everything.refused) == (["sub/a.md"], [])
+
+
+@pytest.mark.parametrize("pattern", ["", "**", "*"])
+def test_links_lead_to_nothing_outside_of_the_folder(docs: Path, tmp_path: Path, pattern: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.md").write_text("secret")
+    (docs / "..data").mkdir()
+    (docs / "..data" / "it.md").write_text("text")
+    (docs / "file.md").symlink_to(outside / "secret.md")
+    (docs / "folder").symlink_to(outside)
+    (docs / "inside.md").symlink_to("..data/it.md")
+    everything = found(docs / pattern)
+    assert list(everything.files) == ["inside.md"]
+    expected = {f"{docs}/file.md": "a link to a file outside of the folder"}
+    if pattern != "*":
+        expected[f"{docs}/folder"] = "a link to a folder outside of the folder"
+    assert dict(everything.refused) == expected
+
+
+def test_a_link_that_is_named_itself_is_meant(docs: Path, tmp_path: Path) -> None:
+    (docs / "a.md").write_text("text")
+    (tmp_path / "link.md").symlink_to(docs / "a.md")
+    (tmp_path / "folder").symlink_to(docs)
+    everything = found(tmp_path / "link.md", tmp_path / "folder")
+    assert (list(everything.files), everything.refused) == (["link.md", "a.md"], [])
+
+
+def test_a_glob_in_a_folder_that_is_not_there(docs: Path) -> None:
+    assert found(docs / "nowhere" / "*.md").refused == [(f"{docs}/nowhere", "No such file or directory")]

@@ -7,6 +7,7 @@ import os
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 
 from citestream.ingest.parse import SUFFIXES
@@ -44,29 +45,82 @@ def find_files(paths: Iterable[str]) -> Found:
     """Files as named, folders with all below them, and globs, which our shell may not have expanded.
 
     Hidden files and kinds that are not known are passed over inside folders and globs; what is named itself is meant.
+    There, links lead to files of the same folder only, never to folders: so nothing is found twice or without end,
+    and nobody who may write to a folder can have other files read.
     """
     found = Found()
     for path in paths:
         if os.path.isdir(path):
-            _add_all(found, Path(path), _walk(path, found))
+            _add_all(found, Path(path), ("**", "*"))
         elif os.path.lexists(path):
             _add(found, Path(path), Path(path).name)
         elif glob.has_magic(path):
-            matches = sorted(map(Path, glob.iglob(path, recursive=True)))
-            if not matches:
+            refused = len(found.refused)
+            if not _add_all(found, *_split(path)) and len(found.refused) == refused:
                 found.refuse(path, "no file matches")
-            _add_all(found, _fixed_part(path), (match for match in matches if not os.path.isdir(match)))
         else:
             found.refuse(path, "no such file or folder")
     return found
 
 
-def _add_all(found: Found, root: Path, paths: Iterable[Path]) -> None:
-    for path in paths:
-        if path.suffix.lower() in SUFFIXES:
-            _add(found, path, path.relative_to(root).as_posix())
-        else:
+def _split(pattern: str) -> tuple[Path, tuple[str, ...]]:
+    """The folder below which a glob's matches lie, and the pattern's parts from there."""
+    parts = Path(pattern).parts
+    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:fixed]), parts[fixed:] + (("*",) if parts[-1] == "**" else ())
+
+
+def _add_all(found: Found, root: Path, pattern: tuple[str, ...]) -> bool:
+    """Add what matches below the folder; False where nothing does."""
+    matched = False
+    for path in _walk(found, root, pattern):
+        matched = True
+        if path.suffix.lower() not in SUFFIXES:
             found.other_kinds += 1
+        elif _leads_out(path, root):
+            found.refuse(path, "a link to a file outside of the folder")
+        else:
+            _add(found, path, path.relative_to(root).as_posix())
+    return matched
+
+
+def _walk(found: Found, top: Path, pattern: tuple[str, ...]) -> Iterator[Path]:
+    """The files that match, whatever they are; only folders that may hold some are entered."""
+
+    def refuse(error: OSError) -> None:
+        found.refuse(error.filename, error.strerror or "it can't be read")
+
+    places = {os.fspath(top): _passed(pattern, {0})}
+    for root, folders, names in os.walk(top, onerror=refuse):
+        here = places.pop(root)
+        below = {name: _after(pattern, here, name) for name in sorted(folders)}
+        folders[:] = [name for name, there in below.items() if there - {len(pattern)}]
+        for name in folders:
+            path = os.path.join(root, name)
+            places[path] = below[name]
+            if _leads_out(path, top):
+                found.refuse(path, "a link to a folder outside of the folder")
+        yield from (Path(root, name) for name in sorted(names) if len(pattern) in _after(pattern, here, name))
+
+
+def _after(pattern: tuple[str, ...], places: set[int], name: str) -> set[int]:
+    """Where in the pattern one may be after the name, having been at these places before it."""
+    hidden = name.startswith(".")
+    stay = {i for i in places if i < len(pattern) and pattern[i] == "**" and not hidden}
+    named = (i for i in places - stay if i < len(pattern) and (pattern[i].startswith(".") or not hidden))
+    return _passed(pattern, stay | {i + 1 for i in named if fnmatch(name, pattern[i])})
+
+
+def _passed(pattern: tuple[str, ...], places: set[int]) -> set[int]:
+    """With the places behind each ``**``, which stands for no folder, too."""
+    for i, part in enumerate(pattern):
+        if i in places and part == "**":
+            places = places | {i + 1}
+    return places
+
+
+def _leads_out(path: str | Path, folder: Path) -> bool:
+    return os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _add(found: Found, path: Path, name: str) -> None:
@@ -77,22 +131,6 @@ def _add(found: Found, path: Path, name: str) -> None:
         found.files[name] = SourceFile(path, name)
     elif os.path.realpath(other.path) != os.path.realpath(path):
         found.refuse(path, f"its name, {_printable(name)}, is taken by {other.shown}")
-
-
-def _walk(folder: str, found: Found) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        found.refuse(error.filename, error.strerror or "it can't be read")
-
-    for root, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(each for each in folders if not each.startswith("."))
-        yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
-
-
-def _fixed_part(pattern: str) -> Path:
-    """The folder below which a glob's matches lie."""
-    parts = Path(pattern).parts
-    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:fixed])
 
 
 def _printable(path: str | Path) -> str:
