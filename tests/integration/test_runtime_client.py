@@ -1,0 +1,370 @@
+"""The runtime client under our emulator and under AWS's own: the same app, the same answers, the same faults.
+
+What AWS's emulator can't show runs on ours alone, below: streams in time, trailers, more than 6 MB, pace.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asgi_lambda.emulator import Faults
+from tests.lambda_platform import Emulated, Platform, emulated, function, rie, rie_binary
+
+needs_rie = pytest.mark.skipif(
+    rie_binary() is None, reason="no Runtime Interface Emulator: `make build/sam/.done` installs SAM CLI, which has it"
+)
+
+
+@pytest.fixture(scope="module", params=["emulator", pytest.param("rie", marks=needs_rie)])
+def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    folder = tmp_path_factory.mktemp("function")
+    with emulated(function(folder)) if request.param == "emulator" else rie(function(folder), folder) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulated]:
+    with emulated(function(tmp_path_factory.mktemp("function"))) as platform:
+        yield platform
+
+
+def test_a_request_reaches_the_app_as_it_was_sent(platform: Platform) -> None:
+    outcome = platform.request("/echo?a=1&a=%C3%A4", "PUT", bytes(range(256)), {"x-one": "1", "cookie": "a=1; b=2"})
+    told = outcome.json()
+    assert outcome.status == 200
+    assert outcome.headers["content-type"] == "application/json"
+    assert (told["method"], told["path"], told["raw_path"], told["query_string"]) == (
+        "PUT",
+        "/echo",
+        "/echo",
+        "a=1&a=%C3%A4",
+    )
+    assert (told["body"], told["more_body"]) == (bytes(range(256)).hex(), False)
+    assert [pair for pair in told["headers"] if pair[0] == "x-one"] == [["x-one", "1"]]
+    assert [pair for pair in told["headers"] if pair[0] == "cookie"] == [["cookie", "a=1; b=2"]]
+    assert told["client"] == ["127.0.0.1", 0]
+    assert told["request_id"]
+    assert told["trace"][0] == told["trace"][1]
+    assert bool(told["trace"][0]) is platform.streams  # AWS's emulator tells none
+
+
+def test_the_app_starts_once_and_its_state_is_there_for_every_request(platform: Platform) -> None:
+    first, second = (platform.request("/echo").json() for _ in range(2))
+    assert first["started"] == second["started"]
+    assert first["seen"][0] == second["seen"][0] == "lifespan.startup"
+    assert first["state"] == second["state"] == {"since": "startup"}
+    assert first["request_id"] != second["request_id"]
+
+
+def test_a_stream_is_complete_and_an_empty_piece_is_not_its_end(platform: Platform) -> None:
+    outcome = platform.request("/events")
+    assert outcome.headers["content-type"] == "text/event-stream"
+    assert outcome.body == b"".join(b"data: %d\n\n" % number for number in range(5)) + b"data: end\n\n"
+
+
+def test_status_headers_and_cookies_arrive(platform: Platform) -> None:
+    outcome = platform.request("/headers")
+    assert (outcome.status, outcome.body) == (201, b"ok")
+    assert outcome.headers["x"] == "1, 2"
+    assert outcome.cookies == ["a=1", "b=2"]
+
+
+def test_bytes_arrive_as_bytes(platform: Platform) -> None:
+    assert platform.request("/binary").body == bytes(range(256))
+
+
+@pytest.mark.parametrize(("path", "method", "status"), [("/no_content", "GET", 204), ("/echo", "HEAD", 200)])
+def test_where_no_body_belongs_none_is_sent(platform: Platform, path: str, method: str, status: int) -> None:
+    outcome = platform.request(path, method)
+    assert (outcome.status, outcome.body) == (status, b"")
+
+
+@pytest.mark.parametrize("path", ["/raise_before", "/raise_at", "/long_head", "/nothing"])
+def test_a_failure_before_the_start_is_a_500(platform: Platform, path: str) -> None:
+    outcome = platform.request(path)
+    assert (outcome.status, outcome.body) == (500, b"Internal Server Error")
+    assert outcome.headers["content-type"] == "text/plain; charset=utf-8"
+    assert platform.request("/echo").status == 200
+
+
+@pytest.mark.parametrize(("path", "sent"), [("/raise_after", b"so far"), ("/half", b"half")])
+def test_after_a_failure_in_mid_stream_the_process_lives_on(platform: Platform, path: str, sent: bytes) -> None:
+    before = platform.request("/echo").json()["pid"]
+    assert platform.request(path).body == sent
+    assert platform.request("/echo").json()["pid"] == before
+
+
+def test_what_is_sent_after_the_end_is_refused(platform: Platform) -> None:
+    assert platform.request("/too_much").body == b"all"
+    assert "too early or too late" in platform.request("/echo").json()["seen"][-1]
+
+
+def test_background_work_is_done_before_the_next_request(platform: Platform) -> None:
+    assert platform.request("/background").body == b"done"
+    assert platform.request("/echo").json()["seen"][-1] == "background work is done"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "sent"),
+    [
+        ("/hang", 200, b"so far"),
+        ("/hang_before", 504, b"Gateway Timeout"),
+        ("/end_in_time", 200, b"so far and the end"),
+    ],
+)
+def test_the_deadline_ends_the_app_and_not_the_process(platform: Platform, path: str, status: int, sent: bytes) -> None:
+    before = platform.request("/echo").json()["pid"]
+    outcome = platform.request(path)
+    assert (outcome.status, outcome.body) == (status, sent)
+    assert platform.request("/echo").json()["pid"] == before
+
+
+def test_an_app_that_can_not_be_cancelled_ends_with_its_process(platform: Platform) -> None:
+    before = platform.request("/echo").json()["pid"]
+    outcome = platform.request("/stuck")
+    assert outcome.body.startswith(b"so far") or outcome.error
+    assert platform.request("/echo").json()["pid"] != before
+
+
+def test_logs_are_objects_with_the_id_of_the_request(platform: Platform) -> None:
+    platform.request("/raise_before")
+    lines = [line[line.index("{") :] for line in platform.output().splitlines() if '"the app failed"' in line]
+    told = json.loads(lines[-1])
+    assert (told["level"], told["errorType"], told["errorMessage"]) == ("ERROR", "ValueError", "before")
+    assert told["requestId"]
+    assert "raise_before" in "".join(told["stackTrace"])
+
+
+@needs_rie
+def test_an_event_that_is_no_request_gets_an_error_that_says_so(tmp_path: Path) -> None:
+    with rie(function(tmp_path), tmp_path) as platform:
+        error = platform.invoke({"Records": []}).error
+        assert error is not None
+        assert error["errorType"] == "Function.UnsupportedEvent"
+        assert "Records" in error["errorMessage"]
+        assert platform.request("/echo").status == 200
+
+
+@needs_rie
+def test_over_six_megabytes_lambda_refuses_what_is_not_streamed(tmp_path: Path) -> None:
+    with rie(function(tmp_path), tmp_path) as platform:
+        error = platform.request("/large?7000000").error
+        assert error is not None
+        assert error["errorType"] == "Function.ResponseSizeTooLarge"
+        assert platform.request("/echo").status == 200
+
+
+@pytest.mark.parametrize("mode", [{"ASGI_LAMBDA_INVOKE_MODE": "buffered"}, {"AWS_SAM_LOCAL": "true"}])
+def test_in_buffered_mode_a_response_is_one_object(tmp_path: Path, mode: dict[str, Any]) -> None:
+    with emulated(function(tmp_path, **mode), buffered=True) as platform:
+        assert platform.request("/events").body.count(b"data: ") == 6
+        post = platform.last().post
+        assert post is not None
+        assert json.loads(post.body)["headers"]["content-type"] == "text/event-stream"
+        assert platform.request("/binary").body == bytes(range(256))
+        assert platform.request("/headers").cookies == ["a=1", "b=2"]
+        for path in ("/raise_after", "/raise_before", "/half", "/hang"):
+            failed = platform.request(path)
+            assert (failed.status, failed.body) == (500, b"Internal Server Error"), path
+        assert platform.request("/hang_before").status == 504
+        too_large = platform.request("/large?7000000")
+        assert (too_large.status, too_large.body) == (500, b"Internal Server Error")
+        assert platform.request("/echo").json()["method"] == "GET"
+
+
+def test_a_stream_is_written_as_lambda_wants_it(ours: Emulated) -> None:
+    ours.request("/events")
+    post = ours.last().post
+    assert post is not None
+    headers = {name.lower(): value for name, value in post.headers}
+    assert headers["lambda-runtime-function-response-mode"] == "streaming"
+    assert headers["transfer-encoding"] == "chunked"
+    assert headers["content-type"] == "application/vnd.awslambda.http-integration-response"
+    assert headers["trailer"] == "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body"
+    assert headers["lambda-runtime-invocation-id"]
+    prelude, *frames = post.chunks
+    assert prelude == b'{"statusCode":200,"headers":{"content-type":"text/event-stream"}}' + bytes(8)
+    assert frames == [*(b"data: %d\n\n" % number for number in range(5)), b"data: end\n\n"]
+    assert post.trailers == {}
+
+
+def test_each_piece_is_on_its_way_when_it_is_sent(ours: Emulated) -> None:
+    ours.request("/events")
+    post = ours.last().post
+    assert post is not None
+    times = [when for when, _ in post.times]
+    # The app waits for a tenth of a second after each of five: what came before a wait was not kept until after it.
+    assert times[-1] - times[0] > 0.45
+    assert all(later - earlier > 0.05 for earlier, later in itertools.pairwise(times))
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "message"),
+    [
+        ("/raise_before", "Function.UnhandledException", "ValueError: before"),
+        ("/raise_at", "Function.UnhandledException", "BadResponse: the response header b'x'"),
+        ("/long_head", "Function.UnhandledException", "over 16384 bytes"),
+        ("/nothing", "Function.IncompleteResponse", "without a complete response"),
+        ("/raise_after", "Function.UnhandledException", "ValueError: after"),
+        ("/half", "Function.IncompleteResponse", "without a complete response"),
+        ("/hang", "Function.DeadlineExceeded", "in time"),
+        ("/hang_before", "Function.DeadlineExceeded", "in time"),
+    ],
+)
+def test_trailers_tell_lambda_what_failed(ours: Emulated, path: str, kind: str, message: str) -> None:
+    ours.request(path)
+    trailers = {name.lower(): value for name, value in ours.last().trailers.items()}
+    assert trailers["lambda-runtime-function-error-type"] == kind
+    told = json.loads(base64.b64decode(trailers["lambda-runtime-function-error-body"]))
+    assert told["errorType"] == kind
+    assert message in told["errorMessage"]
+    assert "stackTrace" not in told
+
+
+def test_an_app_that_fails_when_all_is_said_has_answered(ours: Emulated) -> None:
+    assert ours.request("/raise_at_the_end").body == b"all"
+    assert ours.last().trailers == {}
+    assert "when all was said" in ours.output()
+
+
+def test_the_deadline_is_kept_with_a_margin(ours: Emulated) -> None:
+    ours.request("/hang")
+    assert 1.4 < ours.last().duration < 2.2  # of 3 seconds, 1.5 before the end
+    ours.request("/end_in_time")
+    assert 1.7 < ours.last().duration < 2.6  # it says that it ends itself
+
+
+def test_what_blocks_the_process_is_killed_with_it(ours: Emulated) -> None:
+    before = ours.request("/echo").json()["pid"]
+    assert ours.request("/block").body == b"so far<aborted>"
+    assert ours.last().error_type == "Sandbox.Timedout"
+    assert ours.request("/echo").json()["pid"] != before
+
+
+def test_twenty_megabytes_stream(tmp_path: Path) -> None:
+    with emulated(function(tmp_path, timeout=20), pace=None, keep=False) as platform:
+        assert platform.request("/large?20000000").body == b"x" * 20_000_000
+        assert platform.request("/large_piece?20000000").body == bytes(range(256)) * (20_000_000 // 256)
+
+
+def test_a_slow_reader_slows_the_app(tmp_path: Path) -> None:
+    with emulated(
+        function(tmp_path, timeout=20), pace=None, keep=False, faults=Faults(read_rate=2_000_000)
+    ) as platform:
+        platform.request("/pace")
+        (waited,) = [line for line in platform.request("/echo").json()["seen"] if line.startswith("waited")]
+        assert int(waited.split()[-1]) < 12_000_000  # sockets hold some of it, the process nothing
+
+
+def test_the_runtime_api_breaking_off_ends_the_response_and_not_the_process(tmp_path: Path) -> None:
+    with emulated(function(tmp_path, timeout=10), faults=Faults(cut_after=200)) as platform:
+        before = platform.request("/nothing")  # short enough
+        assert before.status == 500
+        platform.request("/large?2000000")
+        assert platform.last().error_type == "Runtime.TruncatedResponse"
+        assert "broken off" in platform.output()
+
+
+def test_an_empty_body_can_be_padded(tmp_path: Path) -> None:
+    with emulated(function(tmp_path, ASGI_LAMBDA_PAD_EMPTY_BODY="1")) as platform:
+        platform.request("/no_content")
+        post = platform.last().post
+        assert post is not None
+        assert post.chunks[1:] == [b"\n"]
+        platform.request("/headers")
+        post = platform.last().post
+        assert post is not None
+        assert post.chunks[1:] == [b"ok"]
+
+
+def test_rest_api_events_are_answered_in_their_format(tmp_path: Path) -> None:
+    with emulated(function(tmp_path), api_gateway=True) as platform:
+        told = platform.request("/echo?a=1&a=2").json()
+        assert (told["path"], told["root_path"], told["query_string"]) == ("/Prod/echo", "/Prod", "a=1&a=2")
+        outcome = platform.request("/headers")
+        assert outcome.cookies == ["a=1", "b=2"]
+        post = platform.last().post
+        assert post is not None
+        assert json.loads(post.chunks[0].rstrip(b"\0"))["multiValueHeaders"]["x"] == ["1", "2"]
+
+
+def test_a_restored_environment_serves(tmp_path: Path) -> None:
+    with emulated(function(tmp_path), snap_start=True, concurrency=2) as platform:
+        assert platform.request("/echo").json()["seen"][0] == "lifespan.startup"
+        assert platform.last().start == "restore"
+        assert platform.request("/echo").status == 200
+        assert platform.last().start == "warm"
+
+
+def test_being_told_to_stop_runs_the_shutdown(tmp_path: Path) -> None:
+    with emulated(function(tmp_path)) as platform:
+        assert platform.request("/echo").status == 200
+    assert "shut down" in platform.output()
+
+
+@pytest.mark.parametrize(
+    ("handler", "environ", "message"),
+    [
+        ("no_such_module.app", {}, "No module named 'no_such_module'"),
+        ("lambda_app.no_such_app", {}, "no_such_app"),
+        ("app", {}, "not of the form"),
+        ("lambda_app.app", {"ASGI_LAMBDA_INVOKE_MODE": "x"}, "stream or buffered"),
+    ],
+)
+def test_what_can_not_start_says_why(tmp_path: Path, handler: str, environ: dict[str, Any], message: str) -> None:
+    with emulated(function(tmp_path, handler=handler, **environ)) as platform:
+        assert platform.request("/echo").status == 502
+        assert message in platform.output()
+
+
+def test_the_platforms_own_client_takes_over_once_it_streams(tmp_path: Path) -> None:
+    platform_client = tmp_path / "platform"
+    (platform_client / "awslambdaric").mkdir(parents=True)
+    for name in ("__init__.py", "bootstrap.py"):
+        (platform_client / "awslambdaric" / name).touch()
+    client = platform_client / "awslambdaric" / "lambda_runtime_client.py"
+    folder = tmp_path / "function"
+    folder.mkdir()
+    chosen = function(folder, LAMBDA_RUNTIME_DIR=str(platform_client))
+    client.write_text("# buffers")
+    with emulated(chosen) as platform:
+        assert platform.request("/echo").status == 200
+        assert "takes over" not in platform.output()
+    client.write_text('HEADER = "Lambda-Runtime-Function-Response-Mode"')
+    with emulated(chosen) as platform:
+        platform.request("/echo")
+        assert "it takes over" in platform.output()
+
+
+@pytest.mark.timeout(120)
+def test_a_thousand_invocations_leave_nothing_behind(tmp_path: Path) -> None:
+    with emulated(function(tmp_path), freeze=False, keep=False) as platform:
+
+        def held(rounds: int) -> dict[str, int]:
+            for _ in range(rounds):
+                assert platform.request("/raise_after").body == b"so far"
+                assert platform.request("/echo").status == 200
+            found: dict[str, int] = platform.request("/size").json()
+            return found
+
+        before, after = held(50), held(475)
+    assert after["tasks"] == before["tasks"]
+    assert after["files"] == before["files"]
+    assert after["kib"] < before["kib"] + 1024
+
+
+def test_started_by_hand_it_says_what_it_needs() -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "AWS_LAMBDA_RUNTIME_API"}
+    done = subprocess.run([sys.executable, "-m", "asgi_lambda", "a:b"], env=environ, capture_output=True, timeout=20)
+    assert done.returncode == 2
+    assert b"usage: python -m asgi_lambda module:app" in done.stderr
