@@ -5,14 +5,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NODE := build/node
+SAM := build/sam
 
-.PHONY: run test check bench clean
+.PHONY: run test check bench emulate build deploy local clean
 
 run: $(VENV)/.run
 	$(BIN)/citestream samples
 	$(BIN)/citestream serve --port $(PORT)
 
-test: $(VENV)/.dev $(NODE)/.done
+test: $(VENV)/.dev $(NODE)/.done $(SAM)/.done
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
@@ -26,8 +27,21 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	for each in tests/bench/[a-z]*.py; do echo "== $$each"; PYTHONPATH=. $(BIN)/python $$each || exit 1; done
 
+emulate: $(VENV)/.run
+	$(BIN)/citestream emulate --port $(PORT)
+
+# The Lambda packages are built by the Python that they are deployed on.
+build: $(SAM)/.done
+	$(SAM)/bin/sam build
+
+deploy: build
+	$(SAM)/bin/sam deploy --guided
+
+local: build
+	$(SAM)/bin/sam local start-api --port $(PORT)
+
 clean:
-	rm -rf $(VENV) build .citestream
+	rm -rf $(VENV) build .aws-sam .citestream
 
 $(VENV)/.python:
 	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "Python 3.11 to 3.13 is needed, this is " + sys.version'
@@ -43,6 +57,12 @@ $(VENV)/.run: $(VENV)/.python pyproject.toml functions/citestream/retrieval/embe
 
 $(VENV)/.dev: $(VENV)/.run
 	$(PIP) install --editable '.[dev]'
+	touch $@
+
+# SAM CLI wants other versions than we do of what we share.
+$(SAM)/.done:
+	$(PYTHON) -m venv $(SAM)
+	$(SAM)/bin/python -m pip --disable-pip-version-check --quiet install aws-sam-cli==1.170.0
 	touch $@
 
 # JavaScript clients that read our streams in the tests; where there is no npm, the tests say so.

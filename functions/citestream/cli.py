@@ -173,6 +173,38 @@ def serve(host: str, port: int, data: Path | None) -> None:
     server.serve(settings, host, port)
 
 
+@main.command()
+@click.option("--template", default="template.yaml", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--env-vars",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Environment variables, as for `sam local --env-vars`.  [default: events/local.json beside the template]",
+)
+@click.option("-e", "--env", "pairs", multiple=True, metavar="NAME=VALUE", help="One more environment variable.")
+@click.option("--function", default="StreamFunction", show_default=True, help="Its name in the template.")
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--concurrency", default=3, show_default=True, type=click.IntRange(1, 1000), help="Environments at most.")
+@click.option("--api-gateway", is_flag=True, help="Be a REST API instead of a Function URL.")
+@click.option("--buffered", is_flag=True, help="Be a front end that does not stream.")
+@click.option("--freeze/--no-freeze", default=True, help="Stop the process between invocations, as Lambda does.")
+@click.option("--snap-start", is_flag=True, help="Start from a snapshot.")
+@click.option("--trace", is_flag=True, help="Print when each frame came.")
+@click.option("--built", is_flag=True, help="Run what `sam build` made, instead of the sources.")
+def emulate(template: Path, env_vars: Path | None, pairs: tuple[str, ...], **options: Any) -> None:
+    """Run the deployed function behind a local Function URL that truly streams."""
+    from citestream.emulate import EmulateError, run
+
+    local = template.parent / "events" / "local.json"
+    try:
+        environ = dict(pair.split("=", 1) for pair in pairs)
+    except ValueError:
+        raise click.UsageError("--env takes NAME=VALUE") from None
+    try:
+        run(template, env_vars or (local if local.exists() else None), environ=environ, **options)
+    except EmulateError as error:
+        raise click.ClickException(str(error)) from error
+
+
 def _is_loopback(host: str) -> bool:
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
