@@ -50,7 +50,7 @@ def build(architecture: str, artifact: Path) -> str:
         raise BuildError(f"needs Python {DEPLOYED_PYTHON[0]}.{DEPLOYED_PYTHON[1]}, the deployed one, for its bytecode")
     if artifact.exists() and any(artifact.iterdir()):
         raise BuildError(f"{artifact} is not empty")
-    stamp = {"architecture": architecture, "inputs": _fingerprint()}
+    stamp = {"architecture": architecture, "inputs": fingerprint()}
     # SAM builds each function by itself. Where the first one's artifact is the same, it is what the second one needs.
     same = next((each for each in artifact.parent.glob("*") if each != artifact and _stamp(each) == stamp), None)
     if same:
@@ -119,7 +119,8 @@ def _compile(artifact: Path) -> None:
         raise BuildError("not every module can be compiled: see above")
 
 
-def _fingerprint() -> str:
+def fingerprint() -> str:
+    """What artifacts of the same architecture are the same by."""
     digest = hashlib.sha256(sys.version.encode())
     tools = (HERE / "requirements.txt", *HERE.glob("*.py"), *HERE.glob("architecture/*/*"))
     for path in (*sorted(tools), *_own()):
