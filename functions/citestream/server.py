@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from contextlib import suppress
+from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from citestream.app import create_local_app, open_engine
 from citestream.settings import Settings
@@ -29,12 +32,19 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def make_config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
+    """How the server runs. What a request says of where it comes from is believed only if uvicorn's own variable,
+    ``FORWARDED_ALLOW_IPS``, names the proxies that may say so."""
+    proxied = bool(os.environ.get("FORWARDED_ALLOW_IPS"))
+    options: dict[str, Any] = {"proxy_headers": proxied, "timeout_graceful_shutdown": _PATIENCE, "log_level": "info"}
+    return uvicorn.Config(app, host=host, port=port, **options)
+
+
 def serve(settings: Settings, host: str, port: int) -> None:
     """Serve until told to stop. Raises what ``open_engine`` raises."""
     engine = open_engine(settings)
     app = create_local_app(settings, engine)
-    config = uvicorn.Config(app, host=host, port=port, log_level="info", timeout_graceful_shutdown=_PATIENCE)
-    server = Server(config, engine.hub)
+    server = Server(make_config(app, host, port), engine.hub)
     with suppress(KeyboardInterrupt):  # uvicorn raises it once more, when all is done
         server.run()
     if not server.started:

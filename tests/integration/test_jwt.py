@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import gzip
 import json
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -149,6 +152,11 @@ def refused(url: str, headers: dict[str, str]) -> str:
     return str(response.json()["detail"])
 
 
+def test_a_token_that_is_nested_too_deeply(guarded: str) -> None:
+    nested = base64.urlsafe_b64encode(b'{"alg":' + b"[" * 20_000).decode().rstrip("=")
+    assert "recursion" in refused(guarded, bearer(f"{nested}.e30.e30"))
+
+
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer"}, {"Authorization": "Basic YTpi"}, bearer("junk")])
 def test_without_a_token_nothing(guarded: str, headers: dict[str, str]) -> None:
     refused(guarded, headers)
@@ -229,12 +237,50 @@ def test_clocks_may_differ_by_the_leeway(issuer: Issuer, library: Path) -> None:
         *(b"", b"nonsense\r\n\r\n", b"HTTP/1.1 500 Sorry\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n<html>"),
         *(b'HTTP/1.1 200 OK\r\n\r\n["keys"]', b'HTTP/1.1 200 OK\r\n\r\n{"keys":[{"kty":"RSA","n":5}]}'),
         b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000,
+        b'HTTP/1.1 200 OK\r\n\r\n{"keys":' + b"[" * 100_000,
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b'{"keys":[]}'),
+        b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://[\r\n\r\n",
     ],
 )
 async def test_a_garbled_reply_means_that_there_are_no_keys_yet(other_issuer: Issuer, reply: bytes) -> None:
     other_issuer.fails_with = reply
     with pytest.raises(StoreUnavailable, match="no keys"):
         await IssuerKeys(other_issuer.url, f"{other_issuer.url}/keys").find("rsa")
+
+
+async def test_keys_are_no_more_than_a_megabyte(other_issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
+    other_issuer.keys.append({"kty": "RSA", "padding": "x" * (1 << 20)})
+    with pytest.raises(StoreUnavailable, match="no keys"):
+        await IssuerKeys(other_issuer.url).find("rsa")
+    assert "more than 1048576 bytes" in caplog.text
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+async def test_an_issuer_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, start: bytes) -> None:
+    monkeypatch.setattr(IssuerKeys, "FETCH_SECONDS", 0.5)
+    left = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(start)
+        while not reader.at_eof():
+            writer.write(b" ")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(reader.read(), 0.02)
+        left.set()
+        writer.close()
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(StoreUnavailable, match="no keys"):
+            await IssuerKeys(f"http://127.0.0.1:{port}").find("rsa")
+        await left.wait()  # the connection is closed, too
+
+
+async def test_an_issuer_may_send_elsewhere(other_issuer: Issuer, issuer: Issuer) -> None:
+    other_issuer.fails_with = f"HTTP/1.1 302 Found\r\nLocation: {issuer.url}/keys\r\n\r\n".encode()
+    assert (await IssuerKeys(issuer.url, f"{other_issuer.url}/keys").find("rsa")).key_id == "rsa"
 
 
 async def test_in_an_outage_the_issuer_is_asked_once_and_nobody_waits_in_a_queue(

@@ -71,7 +71,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def on_store_unavailable(request: Request, error: Exception) -> Response:
-    _LOG.error("%s %s: %s", request.method, request.url.path, error)
+    _LOG.error("%s %r: %s", request.method, request.url.path, error)
     return problem_response(Problem(503, "The store does not answer; try again.", headers={"Retry-After": "1"}))
 
 

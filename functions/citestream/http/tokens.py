@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import math
+import ssl
 import time
-import urllib.request
-from http.client import HTTPException
 from typing import Any
 
+import httpx
 import jwt
+import pydantic_core
 from starlette.datastructures import Headers
 
 from citestream.errors import StoreUnavailable
@@ -19,6 +19,8 @@ from citestream.http.callers import Caller
 from citestream.http.problems import Unauthorized
 
 _LOG = logging.getLogger("citestream.http")
+
+_LARGEST_REPLY = 1 << 20
 
 
 class JwtCallers:
@@ -54,7 +56,7 @@ class JwtCallers:
                 # `iat` says nothing about validity, and clocks differ by a second or two.
                 options={"require": ["exp", "sub", "iss", "aud"], "verify_iat": False},
             )
-        except jwt.PyJWTError as error:
+        except (jwt.PyJWTError, RecursionError) as error:  # the latter of lists within lists within lists …
             raise Unauthorized(f"The token is not valid: {error}.") from error
 
 
@@ -75,6 +77,7 @@ class IssuerKeys:
     LIFETIME_SECONDS = 300.0
     PAUSE_SECONDS = 30.0
     FAILURE_PAUSE_SECONDS = 5.0
+    FETCH_SECONDS = 10.0
 
     def __init__(self, issuer: str, jwks_url: str = "") -> None:
         self._issuer = issuer.rstrip("/")
@@ -110,26 +113,42 @@ class IssuerKeys:
             if time.monotonic() < due:
                 return
             try:
-                self._keys = await asyncio.to_thread(self._fetch)
+                async with asyncio.timeout(self.FETCH_SECONDS), await asyncio.to_thread(_client) as client:
+                    self._keys = await self._fetch(client)
                 self._fetched_at = time.monotonic()
             # A garbled reply fails in as many ways as there are to garble one.
-            except (OSError, HTTPException, ValueError, TypeError, AttributeError, jwt.PyJWTError) as error:
+            except (
+                *(OSError, httpx.HTTPError, httpx.InvalidURL),
+                *(ValueError, TypeError, AttributeError, jwt.PyJWTError),
+            ) as error:
                 self._failed_at = time.monotonic()
                 _LOG.error("the keys of %s can't be had: %r", self._issuer, error)
 
-    def _fetch(self) -> list[jwt.PyJWK]:
-        return jwt.PyJWKSet.from_dict(_get_json(self._url or self._discover())).keys
+    async def _fetch(self, client: httpx.AsyncClient) -> list[jwt.PyJWK]:
+        url = self._url or await self._discover(client)
+        return jwt.PyJWKSet.from_dict(await _get_json(client, url)).keys
 
-    def _discover(self) -> str:
+    async def _discover(self, client: httpx.AsyncClient) -> str:
         """Where the issuer says its keys are (OpenID Connect Discovery 1.0, section 4)."""
-        return str(_get_json(f"{self._issuer}/.well-known/openid-configuration").get("jwks_uri", ""))
+        found = await _get_json(client, f"{self._issuer}/.well-known/openid-configuration")
+        return str(found.get("jwks_uri", ""))
 
 
-def _get_json(url: str) -> dict[str, Any]:
-    if not url.startswith(("https://", "http://")):
-        raise ValueError(f"not an HTTP address: {url!r}")
-    with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310  the scheme is checked above
-        found = json.loads(response.read(1 << 20))
+def _client() -> httpx.AsyncClient:
+    """One that trusts whom the system trusts. To make it takes some 40 ms."""
+    headers = {"Accept-Encoding": "identity"}
+    return httpx.AsyncClient(verify=ssl.create_default_context(), headers=headers, follow_redirects=True, timeout=5)
+
+
+async def _get_json(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
+    async with client.stream("GET", url) as response:
+        response.raise_for_status()
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > _LARGEST_REPLY:
+                raise ValueError(f"{url} has more than {_LARGEST_REPLY} bytes")
+    found = pydantic_core.from_json(body)
     if not isinstance(found, dict):
         raise ValueError(f"{url} is no JSON object")
     return found
