@@ -73,10 +73,10 @@ def loop_function(folder: Path, code: str, **settings: Any) -> Function:
     """A function in ``folder`` whose wrapper runs ``code`` after ``LOOP``."""
     (folder / "loop.py").write_text(LOOP)
     (folder / "main.py").write_text(f"from loop import *\n{code}")
-    wrapper = folder / "run"
+    wrapper = folder / "run-stream"
     wrapper.write_text('#!/bin/sh\nexec "$1" main.py\n')
     wrapper.chmod(0o755)
-    return Function(folder, "main.handler", wrapper="/var/task/run", **settings)
+    return Function(folder, "main.handler", wrapper="/var/task/run-stream", **settings)
 
 
 class Gate:

@@ -381,7 +381,7 @@ async def test_the_process_gets_what_lambda_gives_and_nothing_of_this_machine(
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_FORMAT": "JSON",
         "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/Answers",
-        "AWS_LAMBDA_EXEC_WRAPPER": f"{tmp_path}/run",
+        "AWS_LAMBDA_EXEC_WRAPPER": f"{tmp_path}/run-stream",
         "AWS_REGION": "eu-west-1",
         "AWS_DEFAULT_REGION": "eu-west-1",
         "DATA": f"{tmp_path}/data:/var/tasks",

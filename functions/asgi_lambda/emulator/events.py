@@ -45,9 +45,8 @@ class Request:
 def url_event(request: Request) -> dict[str, Any]:
     """Payload 2.0: the path still encoded, header names in lower case, repeated headers joined, cookies apart."""
     headers: dict[str, str] = {}
-    for name, value in [*_headers(request), *_forwarded(request)]:
-        lower = name.lower()
-        headers[lower] = f"{headers[lower]},{value}" if lower in headers else value
+    for name, values in _grouped((name.lower(), value) for name, value in _all_headers(request)).items():
+        headers[name] = (";" if name == "cookie" else ",").join(values)
     cookies = [each.strip() for each in headers.pop("cookie", "").split(";") if each.strip()]
     event: dict[str, Any] = {
         "version": "2.0",
@@ -86,7 +85,7 @@ def rest_event(request: Request, stage: str) -> dict[str, Any]:
     """Payload 1.0 of a greedy ``{proxy+}`` resource. The request's path begins with ``/{stage}``."""
     path = request.path.removeprefix(f"/{stage}") or "/"
     proxy = path.lstrip("/")
-    headers = _grouped([*_headers(request), *_forwarded(request)])
+    headers = _grouped(_all_headers(request))
     query = _grouped(parse_qsl(request.query, keep_blank_values=True))
     return {
         "resource": "/{proxy+}" if proxy else "/",
@@ -119,12 +118,9 @@ def rest_event(request: Request, stage: str) -> dict[str, Any]:
     }
 
 
-def _headers(request: Request) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in request.head.headers if name.lower() not in _NOT_PASSED_ON]
-
-
-def _forwarded(request: Request) -> list[tuple[str, str]]:
+def _all_headers(request: Request) -> list[tuple[str, str]]:
     return [
+        *((name, value) for name, value in request.head.headers if name.lower() not in _NOT_PASSED_ON),
         ("X-Amzn-Trace-Id", f"Root={request.trace_root}"),
         ("X-Forwarded-For", request.source_ip),
         ("X-Forwarded-Port", request.host.rpartition(":")[2] if ":" in request.host else "80"),

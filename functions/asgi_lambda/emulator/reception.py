@@ -28,7 +28,7 @@ class Reception:
 
     def __init__(self, options: Options, delivery: Delivery, head: Head, body: Body) -> None:
         mode = head.get("lambda-runtime-function-response-mode")
-        if mode not in {None, "streaming", "buffered"}:
+        if mode not in {None, "streaming"}:  # no other case, and no name for the other mode
             raise states.invalid_response_mode()
         self._options = options
         self._reply = delivery.reply
