@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from citestream.errors import StoreUnavailable, WrongIndex
 from citestream.model import FailureCode
@@ -93,3 +95,40 @@ EXCEPTION_HANDLERS: dict[Any, Any] = {
     ClientDisconnect: on_client_left,
     Exception: on_error,
 }
+
+
+class OnlyProblems:
+    """Around an app: what others refuse in plain text (a range of a file, a CORS preflight) is a problem, too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal: Message | None = None
+        text = b""
+
+        async def rewriting(message: Message) -> None:
+            nonlocal refusal, text
+            if message["type"] == "http.response.start" and _is_plain_refusal(message):
+                refusal = message
+            elif refusal is None:
+                await send(message)
+            else:
+                text += message.get("body", b"")
+                if not message.get("more_body"):
+                    await _as_problem(refusal, text)(scope, receive, send)
+
+        await self._app(scope, receive, rewriting)
+
+
+def _is_plain_refusal(start: Message) -> bool:
+    plain = Headers(raw=start["headers"]).get("content-type", "").startswith("text/plain")
+    return bool(plain and start["status"] >= 400)
+
+
+def _as_problem(start: Message, text: bytes) -> Response:
+    kept = Headers(raw=start["headers"]).mutablecopy()
+    for name in ("content-type", "content-length"):
+        del kept[name]
+    detail = text.decode(errors="replace") or HTTPStatus(start["status"]).phrase
+    return problem_response(Problem(start["status"], detail, headers=kept))
