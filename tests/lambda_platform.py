@@ -66,9 +66,24 @@ def task_root(folder: Path) -> Path:
 
 
 def function(folder: Path, *, timeout: float = 3, handler: str = HANDLER, **environ: str) -> Function:
+    environ |= measured(folder)
     return Function(
         task_root(folder), handler, wrapper="/var/task/run-stream", environ=environ, timeout=timeout, log_format="JSON"
     )
+
+
+def measured(folder: Path) -> dict[str, str]:
+    """What has a process of a function, whose environment is its own, measure coverage where this process does."""
+    if "COVERAGE_RUN" not in os.environ:
+        return {}
+    start = folder / "coverage-start"
+    start.mkdir(exist_ok=True)
+    (start / "sitecustomize.py").write_text("import coverage\n\ncoverage.process_startup()\n")
+    return {
+        "PYTHONPATH": str(start),
+        "COVERAGE_PROCESS_START": str(ROOT / "pyproject.toml"),
+        "COVERAGE_FILE": str(ROOT / ".coverage"),
+    }
 
 
 class Emulated:

@@ -61,3 +61,8 @@ def ask(url: str, question: str, **fields: Any) -> list[Frame]:
 
 def answer_of(stream: list[Frame]) -> str:
     return "".join(frame.data["text"] for frame in stream if frame.event == "token")
+
+
+def decoded(body: bytes) -> list[Frame]:
+    """The events of a stream that has been read to its end."""
+    return list(frames(httpx.Response(200, stream=httpx.ByteStream(body))))

@@ -99,6 +99,7 @@ class Runtime:
             os.environ["_X_AMZN_TRACE_ID"] = invocation.trace_id  # where X-Ray's SDK and others look for it
         else:
             os.environ.pop("_X_AMZN_TRACE_ID", None)
+        _LOG.debug("invoked", extra={"attemptId": invocation.attempt_id})
         context = LambdaContext.of_environment(invocation.request_id, invocation.arn, invocation.deadline)
         try:
             request = http_request(invocation.event, context, self._config.grace)

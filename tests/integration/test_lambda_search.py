@@ -1,0 +1,207 @@
+"""The product as Lambda runs it: streamed, resumed in another environment, ended before the deadline, or buffered."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from asgi_lambda.emulator import Function
+from tests.lambda_platform import ROOT, Emulated, emulated, measured
+from tests.openai_server import DONE, END, OpenAIServer, delta, finish, usage
+from tests.sse import decoded
+
+QUESTION = {"query": "How long does an access token live?"}
+STREAM = {"Accept": "text/event-stream"}
+
+
+def deployed(data: Path, *, timeout: float = 30, **environ: str) -> Function:
+    """The streaming function from the sources, over an index of our own."""
+    local = json.loads((ROOT / "events/local.json").read_text())["Parameters"]
+    variables = {**local, "CITESTREAM_DATA": str(data), **environ, **measured(data)}
+    return Function(
+        ROOT / "functions", "citestream.handlers.app", "/var/task/run-stream", environ=variables, timeout=timeout
+    )
+
+
+@pytest.fixture
+def data(library: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(library, tmp_path / "data"))
+
+
+@pytest.fixture(scope="module")
+def extractive(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulated]:
+    data = Path(shutil.copytree(library, tmp_path_factory.mktemp("lambda") / "data"))
+    with emulated(deployed(data)) as platform:
+        yield platform
+
+
+@pytest.fixture
+def openai() -> Iterator[OpenAIServer]:
+    with OpenAIServer() as server:
+        yield server
+
+
+def with_model(openai: OpenAIServer) -> dict[str, Any]:
+    return {
+        "CITESTREAM_MODEL": "openai/m",
+        "CITESTREAM_API_BASE": openai.base_url,
+        "OPENAI_API_KEY": "sk-only-for-tests",
+    }
+
+
+def first_token(lines: Iterator[str]) -> str:
+    """Reads to the first token, and no further."""
+    return next(line for line in lines if line.startswith('data: {"text":'))
+
+
+def ask(platform: Emulated, **headers: str) -> httpx.Response:
+    return httpx.post(f"{platform.emulator.url}/api/v1/search", json=QUESTION, headers=headers, timeout=30)
+
+
+def test_the_stream_and_the_json_answer_are_the_same_answer(extractive: Emulated) -> None:
+    streamed = ask(extractive, **STREAM)
+    extractive.settle()
+    whole = ask(extractive).json()
+    assert streamed.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert streamed.content.startswith(b": open\nevent: token\ndata: ")
+    events = decoded(streamed.content)
+    assert "".join(event.data["text"] for event in events if event.event == "token") == whole["answer"]
+    assert [event.data for event in events if event.event == "citation"] == whole["citations"]
+    assert whole["citations"]
+    assert events[-1].event == "done"
+    assert streamed.headers["location"] == f"/api/v1/streams/{events[-1].data['stream_id']}"
+
+
+def test_the_page_and_its_module_are_served(extractive: Emulated) -> None:
+    assert b"<title>Citestream" in extractive.request("/").body
+    assert extractive.request("/static/citestream.js").headers["content-type"].startswith("text/javascript")
+
+
+def test_a_refusal_is_a_status(extractive: Emulated) -> None:
+    outcome = extractive.request("/api/v1/search", "POST", b"{", {"content-type": "application/json"})
+    assert (outcome.status, outcome.headers["content-type"]) == (400, "application/problem+json")
+    assert extractive.request("/api/v1/streams/none", headers=STREAM).status == 404
+
+
+def test_tokens_arrive_as_the_model_writes_them(data: Path, openai: OpenAIServer) -> None:
+    reply = openai.reply(delta("One "))
+    with emulated(deployed(data, **with_model(openai))) as platform:
+        url = f"{platform.emulator.url}/api/v1/search"
+        with httpx.stream("POST", url, json=QUESTION, headers=STREAM, timeout=30) as response:
+            lines = response.iter_lines()
+            assert next(lines) == ": open"
+            assert "One" in first_token(lines)  # and no more is there yet
+            reply.send(delta("two [1]."), finish(), usage(1, 2), DONE, END)
+            assert any(line == "event: done" for line in lines)
+
+
+def test_another_environment_goes_on_with_a_stream(data: Path, openai: OpenAIServer) -> None:
+    reply = openai.reply(delta("One "))
+    with emulated(deployed(data, **with_model(openai)), concurrency=2) as platform:
+        url = platform.emulator.url
+        with httpx.stream("POST", f"{url}/api/v1/search", json=QUESTION, headers=STREAM, timeout=30) as first:
+            first_lines = first.iter_lines()
+            assert "One" in first_token(first_lines)
+            location = first.headers["location"]
+            with httpx.stream("GET", f"{url}{location}", headers=STREAM, timeout=30) as second:
+                second_lines = second.iter_lines()
+                assert "One" in first_token(second_lines)
+                reply.send(delta("two [1]."), finish(), usage(1, 2), DONE, END)
+                rest = [[line for line in lines if line[:1] != ":"] for lines in (first_lines, second_lines)]
+        platform.settle()
+        assert rest[0] == rest[1]
+        assert "event: done" in rest[0]
+        assert {each.environment for each in platform.emulator.invocations} == {1, 2}
+        again = httpx.get(f"{url}{location}", headers={**STREAM, "Last-Event-ID": f"{location.rpartition('/')[2]}-1"})
+        assert [line for line in again.text.splitlines() if line[:1] != ":"] == rest[0][
+            3:
+        ]  # after "retry", "id" and the empty line
+
+
+def test_an_answer_ends_before_the_function_does(data: Path, openai: OpenAIServer) -> None:
+    openai.reply(delta("One "))  # and nothing more
+    with emulated(deployed(data, timeout=3.5, **with_model(openai))) as platform:
+        events = decoded(ask(platform, **STREAM).content)
+        assert (events[-1].event, events[-1].data["code"]) == ("failure", "timeout")
+        invocation = platform.last()
+        assert invocation.trailers == {}
+        assert 1.5 < invocation.duration < 3
+        openai.reply(delta("One "))
+        problem = ask(platform)
+        assert (problem.status_code, problem.json()["code"]) == (504, "timeout")
+
+
+def test_a_reader_of_another_answer_leaves_before_its_function_ends(data: Path, openai: OpenAIServer) -> None:
+    openai.reply(delta("One "))
+    with (
+        emulated(deployed(data, timeout=20, **with_model(openai))) as producer,
+        emulated(deployed(data, timeout=3, **with_model(openai))) as reader,
+    ):
+        url = f"{producer.emulator.url}/api/v1/search"
+        with httpx.stream("POST", url, json=QUESTION, headers=STREAM, timeout=30) as first:
+            assert "One" in first_token(first.iter_lines())
+            read = httpx.get(f"{reader.emulator.url}{first.headers['location']}", headers=STREAM, timeout=30)
+        assert [event.event for event in decoded(read.content)] == ["token"]
+        assert reader.last().trailers == {}
+        httpx.delete(f"{producer.emulator.url}{first.headers['location']}")
+
+
+BUFFERED = """
+import json, sys
+from pathlib import Path
+from citestream import handlers
+
+class Context:
+    def get_remaining_time_in_millis(self):
+        return 29_000
+
+for name in sys.argv[1:]:
+    try:
+        print(json.dumps(handlers.buffered(json.loads(Path(name).read_text()), Context())))
+    except ValueError as error:
+        print(json.dumps({"error": str(error)}))
+"""
+
+
+def buffered(data: Path, *names: str) -> list[Any]:
+    """What the buffered function answers to these events, one after the other in one process."""
+    local = json.loads((ROOT / "events/local.json").read_text())["Parameters"]
+    environ = {**local, "CITESTREAM_DATA": str(data), "PYTHONPATH": str(ROOT / "functions"), **measured(data)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", BUFFERED, *(str(ROOT / f"events/{name}.json") for name in names)],
+        env=environ,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_buffered_fallback_answers_every_http_event(data: Path) -> None:
+    names = ("http-api", "function-url-json", "base64-body", "rest-api-v1", "function-url-stream", "s3-event")
+    *answers, refused = buffered(data, *names)
+    assert [answer["statusCode"] for answer in answers] == [200] * 5
+    assert all(answer["isBase64Encoded"] is False for answer in answers)
+    for answer in answers[:3]:
+        assert json.loads(answer["body"])["citations"]
+    for answer in answers[3:]:  # who asks for a stream gets its frames, all at once
+        assert answer["headers"]["content-type"].startswith("text/event-stream")
+        assert decoded(answer["body"].encode())[-1].event == "done"
+    assert answers[3]["headers"]["location"].startswith("/live/api/v1/streams/")
+    assert "Records" in refused["error"]
+
+
+def test_the_samples_are_loaded_once_where_that_is_asked_for(tmp_path: Path) -> None:
+    first, second = buffered(tmp_path / "new", "function-url-json", "function-url-json")
+    assert json.loads(first["body"])["answer"] == json.loads(second["body"])["answer"]
+    assert json.loads(first["body"])["citations"]
+    assert buffered(tmp_path / "new", "function-url-json")[0]["statusCode"] == 200
