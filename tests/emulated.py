@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from asgi_lambda.emulator import Function
+import httpx
+
+from asgi_lambda.emulator import Emulator, Function, Options
 
 # What the loops have in common. ``call`` and ``stream`` return the status and the body that the Runtime API answered.
 LOOP = '''
@@ -79,6 +84,13 @@ def loop_function(folder: Path, code: str, **settings: Any) -> Function:
     return Function(folder, "main.handler", wrapper="/var/task/run-stream", **settings)
 
 
+# What precedes the code of one invocation.
+FOREVER = """
+while True:
+    rid, event, headers = next_event()
+"""
+
+
 class Gate:
     """Where a function waits (``wait_for``) until the test opens it."""
 
@@ -86,6 +98,15 @@ class Gate:
         self._path = path
         os.mkfifo(path)
 
-    def open(self) -> None:
-        """Let the function go on, when it has come here. Blocks until then."""
-        self._path.write_bytes(b"")
+    async def open(self) -> None:
+        """Let the function go on, when it has come here; returns then."""
+        await asyncio.to_thread(self._path.write_bytes, b"")
+
+
+@asynccontextmanager
+async def running(function: Function, **options: Any) -> AsyncIterator[tuple[Emulator, httpx.AsyncClient, list[str]]]:
+    """The function in the emulator, a client of it, and the lines that the emulator says."""
+    lines: list[str] = []
+    settings = Options(**{"keep": True, "say": lines.append, **options})
+    async with Emulator(function, settings) as emulator, httpx.AsyncClient(base_url=emulator.url, timeout=20) as client:
+        yield emulator, client, lines

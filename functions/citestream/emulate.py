@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -56,7 +58,9 @@ def run(
         port=port,
         concurrency=concurrency,
         api_gateway=api_gateway,
-        buffered=buffered or (not api_gateway and declared.invoke_mode != "RESPONSE_STREAM"),
+        # A function without a URL of its own stands behind the HTTP API.
+        http_api=not api_gateway and declared.invoke_mode is None,
+        buffered=buffered or declared.invoke_mode == "BUFFERED",
         stage=declared.stage,
         freeze=freeze,
         trace=trace,
@@ -103,10 +107,19 @@ def _function(declared: Declared, template: Path, variables: Mapping[str, str], 
 
 
 def _interpreter(runtime: str) -> str:
-    """The interpreter for which an artifact was built: its compiled packages run on no other."""
-    if not (found := shutil.which(runtime)):
+    """The interpreter for which an artifact was built, as its compiled packages run on no other.
+
+    The real one: a virtual environment's has packages that Lambda's has not, a version manager's script needs more
+    variables than Lambda gives.
+    """
+    if runtime == f"python{sys.version_info.major}.{sys.version_info.minor}":
+        return os.path.realpath(sys.executable)
+    found = shutil.which(runtime)
+    asked = "import os, sys; print(os.path.realpath(sys.executable))"
+    answer = subprocess.run([found, "-c", asked], capture_output=True, text=True) if found else None  # noqa: S603
+    if not answer or answer.returncode:
         raise EmulateError(f"the artifact needs {runtime}, which is not on the PATH")
-    return found
+    return answer.stdout.strip()
 
 
 async def _serve(function: Function, options: Options) -> None:
@@ -114,7 +127,7 @@ async def _serve(function: Function, options: Options) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with Emulator(function, options) as emulator:
-        mode = "BUFFERED" if options.buffered else "RESPONSE_STREAM"
-        front = "REST API" if options.api_gateway else "Function URL"
-        options.say(f"{function.name} at {emulator.url} ({front}, {mode}, {options.concurrency} environments at most)")
+        mode = "streaming" if emulator.front.streams else "buffered"
+        places = f"{options.concurrency} environments at most"
+        options.say(f"{function.name} at {emulator.url} ({emulator.front.name}, {mode}, {places})")
         await stop.wait()

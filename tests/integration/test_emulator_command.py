@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -92,6 +93,21 @@ def test_what_is_left_out_is_said(template: Path, tmp_path: Path) -> None:
         f"{env_vars}: Parameters: TYPO: not in {template}, so it is left out, as SAM would do",
         "ISSUER is not set: it depends on Issuer, which only a deployment knows",
     ]
+
+
+def test_it_ends_when_it_is_told_to(template: Path) -> None:
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if " at http://" in line:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    url = "FunctionUrlConfig: { AuthType: NONE, InvokeMode: RESPONSE_STREAM }"
+    template.write_text(TEMPLATE.replace(url, "MemorySize: 128"))
+    run(template, None, function="Stream", port=0, environ={"ISSUER": "x"}, say=say)
+    assert len(said) == 1
+    assert said[0].endswith("(HTTP API, buffered, 3 environments at most)")
 
 
 @pytest.mark.parametrize(("built", "status"), [(False, 200), (True, 200)])

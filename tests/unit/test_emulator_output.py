@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from asgi_lambda.emulator import headers, output
 from asgi_lambda.emulator.events import Request, rest_event, url_event
+from asgi_lambda.emulator.front import FunctionUrl
 from asgi_lambda.emulator.http1 import Head
 from asgi_lambda.emulator.output import Streamed
 from asgi_lambda.emulator.prelude import Answer, BadOutput
@@ -166,14 +167,15 @@ def test_a_rest_result() -> None:
 
 def test_headers_that_the_platform_keeps_for_itself() -> None:
     sent = [("Date", "d"), ("Server", "s"), ("Upgrade", "u"), ("TE", "t"), ("Keep-Alive", "k"), ("A", "b")]
-    assert headers.for_caller(Answer(200, tuple(sent)), default_type="x/y") == [
+    assert headers.for_caller(Answer(200, tuple(sent)), FunctionUrl.renamed, default_type="x/y") == [
         ("x-amzn-Remapped-Date", "d"),
         ("x-amzn-Remapped-Server", "s"),
         ("A", "b"),
         ("Content-Type", "x/y"),
     ]
-    assert headers.for_caller(Answer(204, ()), default_type="x/y") == []
-    assert headers.for_caller(Answer(200, (("content-type", "a/b"),)), default_type="x/y") == [("content-type", "a/b")]
+    assert headers.for_caller(Answer(204, ()), set(), default_type="x/y") == []
+    typed = (("content-type", "a/b"), ("date", "d"), ("www-authenticate", "Bearer"))
+    assert headers.for_caller(Answer(200, typed), set(), default_type="x/y") == [typed[0], typed[2]]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from types import TracebackType
 
 from asgi_lambda.emulator import events
 from asgi_lambda.emulator.environment import Environment, Failed
+from asgi_lambda.emulator.front import front_of
 from asgi_lambda.emulator.http1 import Body, Connection, Head
 from asgi_lambda.emulator.options import Function, Options
 from asgi_lambda.emulator.record import Invocation
@@ -37,14 +38,14 @@ class Emulator:
         self._report = Report(self.options.say, trace=self.options.trace)
         self._server = Server(self._answer, self.options.say)
         self._environments = [Environment(n + 1, function, self.options) for n in range(self.options.concurrency)]
+        self.front = front_of(self.options)
         self._busy: set[Environment] = set()
         self._running: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Emulator:
         await self._server.start(self.options.host, self.options.port)
         host, port = self._server.address
-        prefix = f"/{self.options.stage}" if self.options.api_gateway else ""
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}{prefix}"
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}{self.front.prefix}"
         if self.options.snap_start:
             await self._publish()
         return self
@@ -78,8 +79,7 @@ class Emulator:
             str(uuid.uuid4()), head.method, head.target, f"1-{int(time.time()):08x}-{secrets.token_hex(12)}"
         )
         self.invocations.append(record)
-        options = self.options
-        reply = Reply(connection, head, record, arrived, buffered=options.buffered, gateway=options.api_gateway)
+        reply = Reply(connection, head, record, arrived, self.front)
         reply.on_frame = self._report.frame(record, arrived)
         if not self._refused(reply, head, content):
             assert content is not None
@@ -92,35 +92,22 @@ class Emulator:
 
     def _refused(self, reply: Reply, head: Head, content: bytes | None) -> bool:
         """Whether the front end has answered by itself."""
-        stage = f"/{self.options.stage}"
         if content is None:
-            reply.refuse(413, {"message": "Request Too Long"}, error="RequestTooLargeException")
-        elif self.options.api_gateway and not f"{head.target.partition('?')[0]}/".startswith(f"{stage}/"):
-            reply.refuse(403, {"message": "Forbidden"}, error="ForbiddenException")
+            reply.refuse(self.front.too_large)
+        elif own := self.front.refusal(head.target.partition("?")[0]):
+            reply.refuse(own)
         elif len(self._busy) == len(self._environments):
-            self._throttle(reply)
+            busy = f"all of {self.options.concurrency} environments are busy"
+            reply.fail("TooManyRequestsException", busy, self.front.throttled)
         if reply.ended:
             self._report.done(reply.record)
         return reply.ended
 
-    def _throttle(self, reply: Reply) -> None:
-        reply.record.error_type = "TooManyRequestsException"
-        reply.record.error = f"all of {self.options.concurrency} environments are busy"
-        if self.options.api_gateway:
-            reply.refuse(500, {"message": "Internal server error"}, error="InternalServerErrorException")
-        else:
-            reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
-            body = {"Reason": reason, "Type": "User", "message": "Rate Exceeded."}
-            reply.refuse(429, body, error="TooManyRequestsException")
-
     def _invoke(self, request: events.Request, reply: Reply) -> None:
-        event = (
-            events.rest_event(request, self.options.stage) if self.options.api_gateway else events.url_event(request)
-        )
         idle = [each for each in self._environments if each not in self._busy]
         environment = max(idle, key=lambda each: (each.warm, each.used, -each.number))
         self._busy.add(environment)
-        text = json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+        text = json.dumps(self.front.event(request), separators=(",", ":"), ensure_ascii=False).encode()
         task = asyncio.create_task(self._run(environment, text, reply))
         self._running.add(task)
         task.add_done_callback(self._running.discard)

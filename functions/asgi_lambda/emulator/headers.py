@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from asgi_lambda.emulator.prelude import Answer
 
-# Known of function URLs and REST APIs alike: the value arrives, under another name. An HTTP API leaves them alone.
-_REMAPPED = {"content-length", "www-authenticate", "date", "server", "connection"}
-_HOP_BY_HOP = {
+# The front end's own connection and body: where these are not renamed, they go.
+_DROPPED = {
+    "connection",
+    "content-length",
+    "date",
     "keep-alive",
     "proxy-authenticate",
     "proxy-authorization",
@@ -19,20 +23,21 @@ _HOP_BY_HOP = {
 _BODYLESS = {204, 304}
 
 
-def for_caller(answer: Answer, *, default_type: str) -> list[tuple[str, str]]:
+def for_caller(answer: Answer, renamed: Set[str], *, default_type: str) -> list[tuple[str, str]]:
     """The headers that reach the caller, the platform's own not yet among them."""
-    headers = [(_renamed(name), value) for name, value in answer.headers if name.lower() not in _HOP_BY_HOP]
+    headers = []
+    for name, value in answer.headers:
+        if name.lower() in renamed:
+            headers.append((f"x-amzn-Remapped-{name}", value))
+        elif name.lower() not in _DROPPED:
+            headers.append((name, value))
     if answer.get("content-type") is None and answer.status not in _BODYLESS:
         headers.append(("Content-Type", default_type))
     return headers
 
 
-def _renamed(name: str) -> str:
-    return f"x-amzn-Remapped-{name}" if name.lower() in _REMAPPED else name
-
-
-def lost_on_the_way(answer: Answer) -> list[str]:
+def lost_on_the_way(answer: Answer, renamed: Set[str]) -> list[str]:
     """Notes on headers whose loss a client would feel."""
-    if answer.get("www-authenticate") is None:
+    if "www-authenticate" not in renamed or answer.get("www-authenticate") is None:
         return []
     return ["WWW-Authenticate reaches the caller as x-amzn-Remapped-WWW-Authenticate"]

@@ -47,14 +47,16 @@ class Faults:
 @dataclass(frozen=True)
 class Options:
     """``buffered``: the front end's mode; the default is ``RESPONSE_STREAM``. ``api_gateway``: a REST API under
-    ``/{stage}`` with payload 1.0 instead of a function URL. ``pace`` None: as fast as it goes. ``keep``: posts are
-    recorded byte for byte. Limits and times are Lambda's own, in bytes and seconds."""
+    ``/{stage}`` with payload 1.0 instead of a function URL; ``http_api``: an HTTP API, always buffered. ``pace`` None:
+    as fast as it goes. ``keep``: posts are recorded byte for byte. Limits and times are Lambda's own, in bytes and
+    seconds."""
 
     host: str = "127.0.0.1"
     port: int = 0
     concurrency: int = 3
     buffered: bool = False
     api_gateway: bool = False
+    http_api: bool = False
     stage: str = "Prod"
     freeze: bool = True
     snap_start: bool = False

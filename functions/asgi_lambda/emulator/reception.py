@@ -39,7 +39,7 @@ class Reception:
         self._post = Post(head.target, head.headers)
         self._size = 0
         self._kept = bytearray()
-        streams = self._streaming and not options.buffered
+        streams = self._streaming and self._reply.front.streams
         self._limit = options.stream_limit if streams else BUFFERED_LIMIT
         self._bucket = Bucket(options.pace, time.monotonic()) if streams and options.pace else None
 
@@ -96,8 +96,7 @@ class Reception:
         try:
             step()
         except BadOutput as error:
-            streamed_api = self._options.api_gateway and not self._options.buffered
-            self._reply.fail("FrontEnd.InvalidOutput", str(error), status=500 if streamed_api else 502)
+            self._reply.fail("FrontEnd.InvalidOutput", str(error), self._reply.front.misread)
 
     def _read_trailers(self) -> None:
         announced = {name.strip().lower() for name in (self._head.get("trailer") or "").split(",")}

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
 
-from asgi_lambda.emulator import headers, output, prelude
+from asgi_lambda.emulator import headers
 from asgi_lambda.emulator.frames import FrameCounter
+from asgi_lambda.emulator.front import FunctionUrl, Own
 from asgi_lambda.emulator.http1 import Connection, Head, head_bytes
 from asgi_lambda.emulator.output import Output
-from asgi_lambda.emulator.prelude import Answer, BadOutput
+from asgi_lambda.emulator.prelude import Answer
 from asgi_lambda.emulator.record import Invocation
 
 
@@ -20,22 +21,14 @@ class Reply:
     """Writes to the caller without ever waiting: a slow or vanished caller holds nothing up, as on AWS."""
 
     def __init__(
-        self,
-        connection: Connection,
-        request: Head,
-        record: Invocation,
-        arrived: float,
-        *,
-        buffered: bool,
-        gateway: bool,
+        self, connection: Connection, request: Head, record: Invocation, arrived: float, front: FunctionUrl
     ) -> None:
+        self.front = front
         self.record = record
         self.on_frame: Callable[[bytes], None] = lambda frame: None
         self._connection = connection
         self._request = request
         self._arrived = arrived
-        self._buffered = buffered
-        self._gateway = gateway
         self._output: Output | None = None
         self._chunked = request.version != "1.0"
         self._bodyless = request.method == "HEAD"
@@ -58,27 +51,8 @@ class Reply:
 
     def begin(self, content_type: str | None, *, streaming: bool) -> None:
         """The function has begun its answer. Raises ``BadOutput`` when no answer in this mode can be right."""
-        has_prelude = content_type == prelude.CONTENT_TYPE
-        if self._buffered:
-            self._output = self._collected(has_prelude=has_prelude)
-        elif self._gateway and not has_prelude:
-            raise BadOutput("MODE MISMATCH: the API streams, the function answered without a prelude")
-        elif has_prelude:
-            self._output = output.Streamed(gateway=self._gateway)
-        else:
-            if not streaming:
-                self.record.notes.append(
-                    "MODE MISMATCH: the URL streams (RESPONSE_STREAM), the function answered buffered: its result goes "
-                    "to the caller as it is, statusCode and all"
-                )
-            self._output = output.Plain(content_type) if streaming else output.Collected(output.as_it_is)
-
-    def _collected(self, *, has_prelude: bool) -> Output:
-        if not has_prelude:
-            return output.Collected(output.rest_result if self._gateway else output.url_result)
-        lost = "the caller gets no body" if self._gateway else "the caller gets the prelude and 8 NULs in the body"
-        self.record.notes.append(f"MODE MISMATCH: the function streamed, the front end is BUFFERED: {lost}")
-        return output.Collected(output.head_alone if self._gateway else output.verbatim)
+        self._output, notes = self.front.output(content_type, streaming=streaming)
+        self.record.notes += notes
 
     def feed(self, data: bytes) -> None:
         """Pass on what the function has sent. Raises ``BadOutput``."""
@@ -107,36 +81,34 @@ class Reply:
 
     def _start(self, answer: Answer, default_type: str) -> None:
         self._bodyless = self._bodyless or answer.status in {204, 304}
-        self.record.notes += [*answer.notes, *headers.lost_on_the_way(answer)]
-        fields = headers.for_caller(answer, default_type=default_type)
+        self.record.notes += [*answer.notes, *headers.lost_on_the_way(answer, self.front.renamed)]
+        fields = headers.for_caller(answer, self.front.renamed, default_type=default_type)
         content_type = next((value for name, value in fields if name.lower() == "content-type"), "")
         self._frames = FrameCounter(events=content_type.startswith("text/event-stream"))
         if self._chunked and not self._bodyless:
             fields.append(("Transfer-Encoding", "chunked"))
         self._write_head(answer.status, fields)
 
-    def fail(self, error_type: str, error: str, *, status: int = 502) -> None:
-        """What AWS shows of a failure: a status of its own before the first byte, a cut connection after it."""
+    def fail(self, error_type: str, error: str, own: Own | None = None) -> None:
+        """What AWS shows of a failure: an answer of its own before the first byte, a cut connection after it."""
         self.record.error_type, self.record.error = error_type, error
         if self.ended:
             return
-        if self.started:
+        if not self.started:
+            self.refuse(own or self.front.failed)
+        else:
             self.record.aborted = True
             self._connection.abort()
             self._end()
-        elif self._gateway:
-            self.refuse(status, {"message": "Internal server error"}, error="InternalServerErrorException")
-        else:
-            self.refuse(status, "Internal Server Error")
 
-    def refuse(self, status: int, body: object, *, error: str | None = None) -> None:
-        """Answer for the platform itself; a string is sent as it is."""
-        data = body.encode() if isinstance(body, str) else json.dumps(body, separators=(",", ":")).encode()
-        fields = [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
-        if error:
-            fields.append(("x-amzn-ErrorType", error))
-        self._write_head(status, fields)
-        self._connection.write(b"" if self._bodyless else data)
+    def refuse(self, own: Own) -> None:
+        """Answer for the front end itself."""
+        text = own.body if isinstance(own.body, str) else json.dumps(own.body, separators=(",", ":"))
+        fields = [("Content-Type", "application/json"), ("Content-Length", str(len(text)))]
+        if own.error_type:
+            fields.append(("x-amzn-ErrorType", own.error_type))
+        self._write_head(own.status, fields)
+        self._connection.write(b"" if self._bodyless else text.encode())
         self._end()
 
     def _write_head(self, status: int, fields: Iterable[tuple[str, str]]) -> None:
