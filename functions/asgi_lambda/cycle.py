@@ -49,10 +49,7 @@ class Cycle:
         task = asyncio.ensure_future(app(self._request.scope, self._receive, self._send))
         try:
             in_time = await self._wait(task)
-            fault = self._fault(task) if in_time else Fault("Function.DeadlineExceeded", "the app was not done in time")
-            if not in_time:
-                _LOG.error("the app was cancelled: its deadline is near")
-            await self._conclude(fault, 500 if in_time else 504)
+            await self._conclude(self._fault(task, in_time), 500 if in_time else 504)
         finally:
             task.cancel()
         if not task.done():
@@ -70,15 +67,19 @@ class Cycle:
         await asyncio.wait({task}, timeout=_LET_GO)
         return False
 
-    def _fault(self, task: asyncio.Future[None]) -> Fault | None:
+    def _fault(self, task: asyncio.Future[None], in_time: bool) -> Fault | None:
         """What is wrong with how the app has ended, logged."""
-        error = asyncio.CancelledError("the app cancelled itself") if task.cancelled() else task.exception()
+        error = task.exception() if task.done() and not task.cancelled() else None
         if error is not None and error is not self._broken:
             _LOG.error("the app failed", exc_info=error)
+        if not in_time:
+            _LOG.error("the app was cancelled: its deadline is near")
+            return Fault("Function.DeadlineExceeded", "the app was not done in time")
+        if error is not None:
             return Fault.of("Function.UnhandledException", error)
         if not self._over.is_set():
-            _LOG.error("the app returned without a complete response")
-            return Fault("Function.IncompleteResponse", "the app returned without a complete response")
+            _LOG.error("the app ended without a complete response")
+            return Fault("Function.IncompleteResponse", "the app ended without a complete response")
         return None
 
     async def _conclude(self, fault: Fault | None, status: int) -> None:
