@@ -116,7 +116,7 @@ def _headers() -> dict[str, str]:
     # Not compressed: a few bytes could become any number.
     headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
     if token := os.environ.get("CITESTREAM_TOKEN"):
-        if not token.isascii():
+        if not (token.isascii() and token.isprintable()):
             raise AskFailed("CITESTREAM_TOKEN holds characters that are in no token")
         headers["Authorization"] = f"Bearer {token}"
     return headers

@@ -22,32 +22,35 @@ CITATION = {"number": 1, "document_name": "a.md", "kb_id": "kb", "excerpt": "it"
 
 
 @contextmanager
-def saying(chunks: Iterable[bytes]) -> Iterator[str]:
-    """A server that reads a request, says this, and closes the connection; to the next ones it says nothing."""
+def saying(chunks: Iterable[bytes], heard: list[bytes]) -> Iterator[str]:
+    """A server that reads a request, into ``heard``, says this, and is gone."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
             connection, _ = listening.accept()
+            listening.close()
             with connection:
                 request = b""
                 while not request.endswith(b"}"):  # what is left unread makes the connection break
                     request += connection.recv(65536)
+                heard.append(request)
                 try:
                     for chunk in chunks:
                         connection.sendall(chunk)
                 except OSError:  # it has heard enough
                     return
 
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         thread = threading.Thread(target=serve)
         thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        yield url
         thread.join(20)
         assert not thread.is_alive()
 
 
-def ask(chunks: Iterable[bytes], *options: str, **env: str) -> Result:
-    with saying(chunks) as url:
-        result = CliRunner().invoke(main, ["ask", "x", "--url", url, *options], env=env)
+def ask(chunks: Iterable[bytes], *options: str) -> Result:
+    with saying(chunks, []) as url:
+        result = CliRunner().invoke(main, ["ask", "x", "--url", url, *options])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
@@ -138,7 +141,7 @@ def test_a_charset_that_is_no_charset() -> None:
         ("302 Found\r\nLocation: https://other.example/", "302: the server sends to another address"),
         ("307 Temporary Redirect\r\nLocation: /elsewhere", "not followed: /elsewhere"),
         ("200 OK\r\nContent-Type: text/event-stream\r\nLocation: https://other.example/s", "at another server"),
-        ("200 OK\r\nContent-Type: text/event-stream\r\nLocation: //[", "the answer is said to be at"),
+        ("200 OK\r\nContent-Type: text/event-stream\r\nLocation: http://x:y/", "the answer is said to be at"),
         ("200 OK\r\nContent-Type: text/event-stream", "could not be resumed"),
         ("204 No Content", "204: not an answer of Citestream"),
         ("999 \x1b[2J", "not an answer of Citestream"),
@@ -165,6 +168,14 @@ def test_a_problem_is_shown_on_one_line(body: str, shown: str) -> None:
     assert result.stderr.rstrip("\n").isprintable()
 
 
+def test_a_server_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("citestream.remote._RECONNECTS", 1)
+    head = f"{HEAD}Location: /api/v1/streams/s\r\n"
+    result = ask(stream(frame("token", {"text": "It"}), head=head))
+    assert result.stdout == "It"
+    check_failed(result, "the connection broke, and the answer could not be resumed")
+
+
 HARM = "\x1b[2J\x9b31m\x07\x7f\r\x08"
 
 
@@ -174,16 +185,16 @@ def test_what_a_terminal_would_obey_is_never_shown(options: list[str]) -> None:
     frames = [
         frame("results", {"results": [{"text": HARM}]}),
         frame("token", {"text": f"{HARM}It is [1]."}),
-        frame("citation", CITATION | harmful),
+        frame("citation", CITATION | harmful | {"page": 3}),
         frame("done", DONE | {"finish_reason": HARM}),
     ]
     result = ask(stream(*frames), *options)
     assert result.exit_code == 0
     assert not {each for each in result.output if not each.isprintable()} - {"\n"}
     if options:
-        assert json.loads(result.stdout)["citations"] == [CITATION | harmful]
+        assert json.loads(result.stdout)["citations"] == [CITATION | harmful | {"page": 3}]
     else:
-        assert "\n[1] [2J31mdocument_name [9] forged, " in result.output
+        assert "\n[1] [2J31mdocument_name [9] forged, page 3, " in result.output
 
 
 def test_a_failure_is_shown_on_one_line() -> None:
@@ -192,9 +203,15 @@ def test_a_failure_is_shown_on_one_line() -> None:
     assert (result.exit_code, result.stderr) == (1, "\nFailed: [2J31mToo long\n")
 
 
-def test_a_token_that_can_not_be_sent_is_not_sent() -> None:
-    with saying([]) as url:
-        result = CliRunner().invoke(main, ["ask", "x", "--url", url], env={"CITESTREAM_TOKEN": "tökén"})
-        check_failed(result, "CITESTREAM_TOKEN")
-        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
-            connection.sendall(b"{nobody has asked yet}")
+def test_a_token_is_sent_to_the_server_that_is_asked() -> None:
+    heard: list[bytes] = []
+    with saying(stream(frame("done", DONE)), heard) as url:
+        CliRunner().invoke(main, ["ask", "x", "--url", url], env={"CITESTREAM_TOKEN": "sesame"})
+    assert [b"\r\nAuthorization: Bearer sesame\r\n" in request for request in heard] == [True]
+
+
+@pytest.mark.parametrize("token", ["tökén", "two\nlines"])
+def test_a_token_that_can_not_be_sent(token: str) -> None:
+    env = {"CITESTREAM_TOKEN": token}
+    result = CliRunner().invoke(main, ["ask", "x", "--url", "http://127.0.0.1:9"], env=env)
+    check_failed(result, "CITESTREAM_TOKEN holds characters that are in no token")
