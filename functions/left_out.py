@@ -1,8 +1,8 @@
 """What a deployed function does without: of its requirements, and of our own code.
 
-Measured by the files that answers open and the modules they import. What is left behaves as the whole does for every
-provider that LiteLLM knows, which a test compares for those that matter here. The rules name what is large. A rule
-that finds nothing fails the build: an update must not make one useless unnoticed.
+Measured by the files that answers open and the modules that they import; each of LiteLLM's providers fails, without
+its service, as it does when nothing is left out. The rules name what is large. One that finds nothing fails the build:
+an update must not make it useless unnoticed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Builds what is deployed: the requirements for one architecture, pruned, our own code, and all of it compiled.
 
-    python3.13 package.py arm64 FOLDER
+    python3.13 package.py arm64 FOLDER [BUILT…]
 
+An artifact that was built of the same before, beside FOLDER or in BUILT, is copied.
 Any machine builds for any architecture: only wheels are installed, and bytecode is the same everywhere.
 """
 
@@ -15,7 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
@@ -37,23 +38,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("architecture", choices=sorted(folder.name for folder in (HERE / "architecture").iterdir()))
     parser.add_argument("artifact", type=Path)
+    parser.add_argument("built", type=Path, nargs="*")
     arguments = parser.parse_args()
     try:
-        sys.stdout.write(f"{build(arguments.architecture, arguments.artifact.resolve())}\n")
+        sys.stdout.write(f"{build(arguments.architecture, arguments.artifact.resolve(), arguments.built)}\n")
     except (BuildError, LookupError, subprocess.CalledProcessError) as error:
         sys.exit(f"build: {error.args[0] if isinstance(error, BuildError | LookupError) else error}")
 
 
-def build(architecture: str, artifact: Path) -> str:
+def build(architecture: str, artifact: Path, built: Sequence[Path] = ()) -> str:
     """Fill the folder ``artifact``, which is empty or not there; say what came of it. Raises ``BuildError``."""
     if sys.version_info[:2] != DEPLOYED_PYTHON:
         raise BuildError(f"needs Python {DEPLOYED_PYTHON[0]}.{DEPLOYED_PYTHON[1]}, the deployed one, for its bytecode")
     if artifact.exists() and any(artifact.iterdir()):
         raise BuildError(f"{artifact} is not empty")
     stamp = {"architecture": architecture, "inputs": fingerprint()}
-    # SAM builds each function by itself. Where the first one's artifact is the same, it is what the second one needs.
-    same = next((each for each in artifact.parent.glob("*") if each != artifact and _stamp(each) == stamp), None)
-    if same:
+    # SAM builds each function by itself, beside the others: the first one's artifact is what the second one needs.
+    if same := next((each for each in (*artifact.parent.glob("*"), *built) if _stamp(each) == stamp), None):
         shutil.copytree(same, artifact, dirs_exist_ok=True)
         return f"{architecture}: the same as {same.name}"
     _install(architecture, artifact)

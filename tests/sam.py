@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = ROOT / "template.yaml"
+FUNCTIONS = ROOT / "functions"
 EVENTS = ROOT / "events"
 ARTIFACTS = ROOT / "build" / "artifacts"
 
@@ -37,9 +38,8 @@ def deployed_python() -> Path:
 @functools.cache
 def built(architecture: str) -> Path:
     """What is deployed, built by the recipe; kept for the next run of the tests while its inputs are the same."""
-    functions = ROOT / "functions"
     asked = (deployed_python(), "-B", "-c", "import package; print(package.fingerprint())")
-    inputs = subprocess.run(asked, cwd=functions, check=True, capture_output=True, text=True).stdout.strip()
+    inputs = subprocess.run(asked, cwd=FUNCTIONS, check=True, capture_output=True, text=True).stdout.strip()
     folder = ARTIFACTS / architecture
     artifact = folder / inputs[:16] / "StreamFunction"
     if not (artifact / "built.json").exists():
@@ -48,12 +48,12 @@ def built(architecture: str) -> Path:
     return artifact
 
 
-def make(target: str, architecture: str, artifact: Path, **environment: str) -> str:
+def make(target: str, architecture: str, artifact: Path, functions: Path = FUNCTIONS, **environment: str) -> str:
     """Run the recipe as SAM does: in its folder for the architecture, with variables in the environment."""
     artifact.mkdir(parents=True)
     run = subprocess.run(
-        ("make", "--makefile", str(ROOT / "functions" / "Makefile"), target),
-        cwd=ROOT / "functions" / "architecture" / architecture,
+        ("make", "--makefile", str(functions / "Makefile"), target),
+        cwd=functions / "architecture" / architecture,
         env={"LAMBDA_PYTHON": str(deployed_python()), **_environ(), "ARTIFACTS_DIR": str(artifact), **environment},
         capture_output=True,
         text=True,

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.sam import EVENTS, ROOT, SAM, TEMPLATE, deployed_python, needs_sam
+from tests.sam import EVENTS, ROOT, SAM, TEMPLATE, built, deployed_python, needs_sam
 
 pytestmark = [needs_sam, pytest.mark.timeout(300)]
 
@@ -37,7 +37,8 @@ INVOCATIONS = (
 
 
 def environment() -> dict[str, str]:
-    own = {"SAM_CLI_TELEMETRY": "0", "SAM_SKIP_PULL_IMAGE": "1", "LAMBDA_PYTHON": str(deployed_python())}
+    recipe = {"LAMBDA_PYTHON": str(deployed_python()), "BUILT": str(built(ARCHITECTURE))}
+    own = {"SAM_CLI_TELEMETRY": "0", "SAM_SKIP_PULL_IMAGE": "1", **recipe}
     return {name: value for name, value in os.environ.items() if not name.startswith("MAKE")} | own
 
 
