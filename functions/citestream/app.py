@@ -19,7 +19,7 @@ from citestream.answer.pipeline import Pipeline
 from citestream.http.callers import Callers, LocalCaller
 from citestream.http.hosts import LoopbackHosts
 from citestream.http.library import LibraryEndpoints, Static, health, page
-from citestream.http.problems import EXCEPTION_HANDLERS
+from citestream.http.problems import EXCEPTION_HANDLERS, OnlyProblems
 from citestream.http.search import SearchEndpoint
 from citestream.http.streams import StreamEndpoint
 from citestream.retrieval import minilm
@@ -97,7 +97,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     )
     # A path with one slash more is another path, and not there.
     app.router.redirect_slashes = False
-    return _with_cors(app, settings)
+    return OnlyProblems(_with_cors(app, settings))
 
 
 def create_local_app(settings: Settings, engine: Engine | None = None) -> ASGIApp:
@@ -119,13 +119,16 @@ def open_index(settings: Settings, embedder: Embedder | None) -> SqliteIndex:
 
 
 def make_hub(settings: Settings) -> Hub:
+    """The streams of this machine. Raises WrongIndex and StoreUnavailable."""
     limits = Limits(
         answer=settings.answer_seconds,
         heartbeat=settings.heartbeat_seconds,
         retention=settings.retention_seconds,
     )
     keep = settings.retention_seconds + _REMEMBERED_SECONDS
-    return Hub(SqliteStreamLog(settings.data / "streams.db", keep), limits)
+    log = SqliteStreamLog(settings.data / "streams.db", keep)
+    log.check()
+    return Hub(log, limits)
 
 
 def make_answerer(settings: Settings) -> Answerer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,7 +15,7 @@ from starlette.routing import Mount, Route
 
 from citestream.http.library import Static
 from citestream.http.problems import OnlyProblems
-from tests.server import serving
+from tests.server import product, serving
 
 PREFLIGHT = {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
 
@@ -74,3 +75,10 @@ def test_everything_else_is_left_as_it_is(url: str) -> None:
     assert httpx.options(f"{url}/plain", headers=PREFLIGHT).text == "OK"
     part = httpx.get(f"{url}/static/citestream.js", headers={"Range": "bytes=0-3"})
     assert (part.status_code, len(part.content)) == (206, 4)
+
+
+def test_the_product_refuses_by_problems_only(tmp_path: Path) -> None:
+    with product(data=tmp_path, allowed_origins="https://a.example") as url:
+        problem(httpx.get(f"{url}/static/citestream.js", headers={"Range": "bytes=99999999-"}))
+        problem(httpx.get(url, headers={"Range": "lines=1"}))
+        problem(httpx.options(url, headers=PREFLIGHT | {"Origin": "https://b.example"}))

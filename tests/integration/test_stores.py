@@ -8,11 +8,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from citestream.cli import main
 from citestream.errors import WrongIndex
 from citestream.http.problems import EXCEPTION_HANDLERS
 from tests.server import product, serving
@@ -34,6 +36,25 @@ def test_a_file_that_another_version_has_taken_over_is_503(
         check_unavailable(httpx.post(f"{url}/api/v1/search", json={"query": "x"}))
     assert "has schema version 99, this program needs 1" in caplog.text
     assert not any(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.parametrize("name", ["index.db", "streams.db"])
+@pytest.mark.parametrize(
+    ("version", "message"), [(0, "file is not a database"), (99, "has schema version 99, this program needs 1")]
+)
+def test_a_server_does_not_start_with_a_file_that_is_none_of_its_own(
+    tmp_path: Path, name: str, version: int, message: str
+) -> None:
+    if version:
+        with closing(sqlite3.connect(tmp_path / name)) as file, file:
+            file.execute(f"PRAGMA user_version = {version}")
+    else:
+        (tmp_path / name).write_bytes(b"not a database, but long enough to look at" * 100)
+    result = CliRunner().invoke(main, ["serve", "--port", "0", "--data", str(tmp_path)])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert f"{name}" in result.stderr
+    assert message in result.stderr
 
 
 async def _wrong(request: Request) -> Response:
