@@ -147,12 +147,11 @@ def test_changed_parameters_make_a_new_version() -> None:
     longest = {name: "x" * each.get("MaxLength", 6) for name, each in PARAMETERS.items()}
     assert len(resolve({"Fn::Sub": description}, **longest)) <= 1000
     for function in FUNCTIONS:
-        version = resolve(
-            RESOURCES[function]["Properties"]["VersionDescription"],
-            FunctionPolicy="arn:aws:iam::123456789012:policy/stack-FunctionPolicy-ABC",
-        )
-        assert version == "stack-FunctionPolicy-ABC"
-        assert RESOURCES[function]["Properties"]["AutoPublishAliasAllProperties"] is True
+        properties = RESOURCES[function]["Properties"]
+        policy = {"FunctionPolicy": "arn:aws:iam::123456789012:policy/stack-FunctionPolicy-ABC"}
+        assert resolve(properties["VersionDescription"], **policy) == "stack-FunctionPolicy-ABC"
+        assert resolve(properties["Description"], **policy).endswith("(stack-FunctionPolicy-ABC)")
+        assert properties["AutoPublishAliasAllProperties"] is True
 
 
 def test_the_recipe_is_told_the_architecture() -> None:

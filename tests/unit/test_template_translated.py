@@ -89,6 +89,16 @@ def test_an_alias_serves_a_version_that_changes_with_the_configuration(function:
     assert description == {"Fn::Select": [1, {"Fn::Split": ["policy/", {"Ref": "FunctionPolicy"}]}]}
 
 
+@pytest.mark.parametrize("kind", ["AWS::IAM::ManagedPolicy", "AWS::Lambda::Version"])
+def test_cloudformation_makes_anew_what_has_another_description(kind: str) -> None:
+    code = f"""
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
+print(*PROVIDER_SCHEMA_MANAGER.get_resource_schema("eu-central-1", {kind!r}).schema["createOnlyProperties"])
+"""
+    run = subprocess.run((SAM.with_name("python"), "-c", code), capture_output=True, text=True)
+    assert "/properties/Description" in run.stdout.split(), run.stderr
+
+
 def test_nobody_but_the_apis_and_the_url_may_invoke() -> None:
     principals = {each["Principal"] for each in of_type("AWS::Lambda::Permission").values()}
     assert principals == {"*", "apigateway.amazonaws.com"}
