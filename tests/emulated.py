@@ -81,7 +81,7 @@ def loop_function(folder: Path, code: str, **settings: Any) -> Function:
     wrapper = folder / "run-stream"
     wrapper.write_text('#!/bin/sh\nexec "$1" main.py\n')
     wrapper.chmod(0o755)
-    return Function(folder, "main.handler", wrapper="/var/task/run-stream", **settings)
+    return Function(folder, "main.handler", wrapper="/var/task/run-stream", **{"timeout": 20, **settings})
 
 
 # What precedes the code of one invocation.

@@ -47,6 +47,7 @@ async def reach_state(pid: int, wanted: str) -> None:
         await asyncio.sleep(0)
 
 
+@pytest.mark.skipif(not Path("/proc").exists(), reason="this system does not tell the state of processes")
 @pytest.mark.parametrize("freeze", [True, False])
 async def test_the_process_is_frozen_between_invocations(tmp_path: Path, freeze: bool) -> None:
     async with running(loop_function(tmp_path, FOREVER + "    reply(rid, os.getpid())"), freeze=freeze) as (
@@ -205,3 +206,10 @@ def handler(event, context):
         await emulator.settled()
     assert (response.status_code, response.content) == (status, body)
     assert emulator.invocations[0].error_type == error_type
+
+
+async def test_an_environment_can_be_started_before_the_first_request(tmp_path: Path) -> None:
+    async with running(loop_function(tmp_path, FOREVER + "    reply(rid, 1)"), prestart=True) as (emulator, client, _):
+        assert (await client.get("/")).json() == 1
+        await emulator.settled()
+    assert emulator.invocations[0].start == "warm"

@@ -32,7 +32,7 @@ async def test_a_failure_before_the_first_byte_is_a_502(
     tmp_path: Path, code: str, error_type: str, error: str | None
 ) -> None:
     Gate(tmp_path / "never")
-    function = loop_function(tmp_path, FOREVER + "    " + code, timeout=0.5)
+    function = loop_function(tmp_path, FOREVER + "    " + code, timeout=0.5 if "never" in code else 20)
     async with running(function) as (emulator, client, lines):
         response = await client.get("/")
         await emulator.settled()
@@ -63,11 +63,8 @@ async def test_a_failure_in_mid_stream_cuts_the_body_off(tmp_path: Path, code: s
     connection.sendall(chunk(prelude()) + chunk(b"beginning"))
     wait_for("gate")
     """
-    async with running(loop_function(tmp_path, FOREVER + beginning + code, timeout=1), concurrency=1) as (
-        emulator,
-        client,
-        _,
-    ):
+    function = loop_function(tmp_path, FOREVER + beginning + code, timeout=2 if "never" in code else 20)
+    async with running(function, concurrency=1) as (emulator, client, _):
         async with client.stream("GET", "/") as response:
             pieces = response.aiter_raw()
             assert await anext(pieces) == b"beginning"
@@ -96,7 +93,8 @@ async def test_a_failure_in_mid_stream_cuts_the_body_off(tmp_path: Path, code: s
 async def test_a_restore_that_fails_is_a_502(tmp_path: Path, code: str, error_type: str) -> None:
     Gate(tmp_path / "never")
     function = loop_function(tmp_path, f'call("GET", "restore/next")\n{code}\nnext_event()')
-    async with running(function, snap_start=True, restore_limit=0.3) as (emulator, client, _):
+    limit = 0.3 if "never" in code else 10
+    async with running(function, snap_start=True, restore_limit=limit) as (emulator, client, _):
         assert (await client.get("/")).status_code == 502
         await emulator.settled()
     assert emulator.invocations[0].error_type == error_type
@@ -104,7 +102,7 @@ async def test_a_restore_that_fails_is_a_502(tmp_path: Path, code: str, error_ty
 
 async def test_publishing_a_snapshot_that_fails_is_told_at_once(tmp_path: Path) -> None:
     async with running(loop_function(tmp_path, "sys.exit(4)"), snap_start=True) as (_, _, lines):
-        assert lines == ["publishing fails: Runtime.ExitError: Runtime exited with error: exit status 4"]
+        assert lines == ["init fails: Runtime.ExitError: Runtime exited with error: exit status 4"]
 
 
 @pytest.mark.parametrize(
@@ -120,8 +118,9 @@ async def test_publishing_a_snapshot_that_fails_is_told_at_once(tmp_path: Path) 
 )
 async def test_an_init_that_fails_is_tried_once_more(tmp_path: Path, code: str, error_type: str | None) -> None:
     Gate(tmp_path / "never")
-    function = loop_function(tmp_path, f"open('starts', 'a').write('x')\n{code}", timeout=0.3)
-    async with running(function, init_limit=0.3) as (emulator, client, _):
+    limit = 1 if "never" in code else 10
+    function = loop_function(tmp_path, f"open('starts', 'a').write('x')\n{code}", timeout=limit)
+    async with running(function, init_limit=limit) as (emulator, client, _):
         assert (await client.get("/")).status_code == 502
         await emulator.settled()
     assert (tmp_path / "starts").read_text() == "xx"
@@ -139,12 +138,12 @@ if first:
 """
     Gate(tmp_path / "never")
     function = loop_function(tmp_path, code + FOREVER + "    reply(rid, 1)", timeout=10)
-    async with running(function, init_limit=0.2) as (emulator, client, _):
+    async with running(function, init_limit=1) as (emulator, client, _):
         assert (await client.get("/")).json() == 1
         await emulator.settled()
     record = emulator.invocations[0]
     assert (record.start, record.init, record.error_type) == ("cold", None, None)
-    assert record.notes == ["init failed and is tried again: Sandbox.Timedout: init did not end within 0.2 s"]
+    assert record.notes == ["init failed and is tried again: Sandbox.Timedout: init did not end within 1 s"]
 
 
 async def test_a_wrapper_that_is_not_there(tmp_path: Path) -> None:
@@ -155,3 +154,24 @@ async def test_a_wrapper_that_is_not_there(tmp_path: Path) -> None:
     record = emulator.invocations[0]
     assert record.error_type == "Runtime.InvalidEntrypoint"
     assert record.error == f"No such file or directory: {tmp_path / 'missing'}"
+
+
+async def test_a_slow_caller_gets_all_that_was_sent_before_the_cut(tmp_path: Path) -> None:
+    code = """
+    connection = open_stream(rid, "Content-Type: " + PRELUDE)
+    connection.sendall(chunk(prelude()) + chunk(b"x" * 5_000_000))
+    connection.close()
+"""
+    async with running(loop_function(tmp_path, FOREVER + code)) as (emulator, client, _):
+        received = bytearray()
+
+        async def read(response: httpx.Response) -> None:
+            async for piece in response.aiter_raw():
+                received.extend(piece)
+
+        async with client.stream("GET", "/") as response:
+            await emulator.settled()
+            with pytest.raises(httpx.RemoteProtocolError):
+                await read(response)
+    assert len(received) == 5_000_000
+    assert emulator.invocations[0].aborted

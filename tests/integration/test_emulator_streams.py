@@ -46,7 +46,7 @@ async def test_a_frame_reaches_the_caller_before_the_function_goes_on(tmp_path: 
     assert not record.aborted
     assert record.billed_ms >= (record.init or 0) * 1000
     assert [line for line in lines if line.startswith("GET / 201, first byte ") and "2 frames, 22 bytes" in line]
-    assert [line.split("bytes")[1].strip() for line in lines if line.startswith("   ")] == [
+    assert [line.split("bytes")[1].strip() for line in lines if line.startswith("  1: ")] == [
         "'data: one'",
         "'data: two'",
     ]

@@ -46,8 +46,8 @@ class Emulator:
         await self._server.start(self.options.host, self.options.port)
         host, port = self._server.address
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}{self.front.prefix}"
-        if self.options.snap_start:
-            await self._publish()
+        if self.options.snap_start or self.options.prestart:
+            await self._prepare()
         return self
 
     async def __aexit__(
@@ -64,12 +64,12 @@ class Emulator:
         while self._running:
             await asyncio.wait(self._running)
 
-    async def _publish(self) -> None:
-        """Initialise for the snapshot, as publishing a version does."""
+    async def _prepare(self) -> None:
+        """Initialise one environment, as publishing a version with SnapStart does."""
         try:
             await self._environments[0].prepare()
         except Failed as failed:
-            self._report.red(f"publishing fails: {failed.error_type}: {failed.error}")
+            self._report.red(f"init fails: {failed.error_type}: {failed.error}")
 
     async def _answer(self, connection: Connection, head: Head, body: Body) -> bool:
         """One request; whether the connection can carry another."""

@@ -18,7 +18,7 @@ from asgi_lambda.emulator.states import State
 _ERRORS = {State.INIT_ERROR, State.RESTORE_ERROR}
 
 
-@dataclass
+@dataclass(eq=False)
 class Failed(Exception):
     """The environment is of no more use. ``error_type`` is Lambda's."""
 
@@ -39,7 +39,7 @@ class Environment:
         self._api: RuntimeApi | None = None
 
     async def prepare(self) -> None:
-        """Initialise ahead of any request, as when a version with SnapStart is published. Raises ``Failed``."""
+        """Initialise ahead of any request, with SnapStart up to the snapshot. Raises ``Failed``."""
         limit = max(self._function.timeout, self._options.snapshot_limit)
         await self._initialise(limit if self._options.snap_start else self._options.init_limit)
 
@@ -156,7 +156,7 @@ class Environment:
         await self._close_api()
 
     async def shut_down(self) -> None:
-        """SIGTERM first, as Lambda does when it takes an environment down."""
+        """SIGTERM first, which Lambda sends where an extension is registered."""
         if self._process:
             await self._process.shut_down(self._options.shutdown_grace)
         await self._close_api()

@@ -90,8 +90,12 @@ class Connection:
         if not self.gone:
             self.writer.write(data)
 
+    def end(self) -> None:
+        """Close the connection once all is sent; the peer sees whether something is missing."""
+        self.writer.close()
+
     def abort(self) -> None:
-        """End the connection at once, so that the peer sees that something is missing."""
+        """Close the connection at once."""
         self.writer.transport.abort()
 
 

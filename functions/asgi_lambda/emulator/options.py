@@ -48,8 +48,8 @@ class Faults:
 class Options:
     """``buffered``: the front end's mode; the default is ``RESPONSE_STREAM``. ``api_gateway``: a REST API under
     ``/{stage}`` with payload 1.0 instead of a function URL; ``http_api``: an HTTP API, always buffered. ``pace`` None:
-    as fast as it goes. ``keep``: posts are recorded byte for byte. Limits and times are Lambda's own, in bytes and
-    seconds."""
+    as fast as it goes. ``prestart``: one environment is initialised before the first request. ``keep``: posts are
+    recorded byte for byte. Limits and times are Lambda's own, in bytes and seconds."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -60,6 +60,7 @@ class Options:
     stage: str = "Prod"
     freeze: bool = True
     snap_start: bool = False
+    prestart: bool = False
     trace: bool = False
     keep: bool = False
     pace: Pace | None = field(default_factory=Pace)

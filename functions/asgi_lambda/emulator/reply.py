@@ -98,7 +98,7 @@ class Reply:
             self.refuse(own or self.front.failed)
         else:
             self.record.aborted = True
-            self._connection.abort()
+            self._connection.end()
             self._end()
 
     def refuse(self, own: Own) -> None:

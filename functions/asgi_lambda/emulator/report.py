@@ -27,7 +27,7 @@ class Report:
         def say(frame: bytes) -> None:
             beginning = frame[:60].decode("utf-8", "replace")
             elapsed = (time.monotonic() - arrived) * 1000
-            self._say(f"  {elapsed:9.1f} ms  {len(frame):6} bytes  {beginning!r}")
+            self._say(f"  {record.environment}: {elapsed:9.1f} ms  {len(frame):6} bytes  {beginning!r}")
 
         return say
 
