@@ -6,6 +6,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NODE := build/node
 SAM := build/sam
+# Of the function: that of the account's Lambda to deploy, this machine's to run locally.
+ARCHITECTURE ?= arm64
+HERE := $(patsubst aarch64,arm64,$(shell uname -m))
+# The functions are built by the Python that they are deployed on, wherever that is.
+PYTHON_313 = $(shell for each in python3.13 $(HOME)/.pyenv/versions/3.13.*/bin/python3.13; do $$each -c 'import pip, sys; print(sys.executable)' 2>/dev/null && break; done)
+export LAMBDA_PYTHON ?= $(PYTHON_313)
 
 .PHONY: run test check bench emulate build deploy local clean
 
@@ -30,15 +36,15 @@ bench: $(VENV)/.dev
 emulate: $(VENV)/.run
 	$(BIN)/citestream emulate --port $(PORT)
 
-# The Lambda packages are built by the Python that they are deployed on.
 build: $(SAM)/.done
-	$(SAM)/bin/sam build
+	$(SAM)/bin/sam build --parameter-overrides Architecture=$(ARCHITECTURE)
 
 deploy: build
-	$(SAM)/bin/sam deploy --guided
+	$(SAM)/bin/sam deploy --guided --parameter-overrides Architecture=$(ARCHITECTURE)
 
-local: build
-	$(SAM)/bin/sam local start-api --port $(PORT)
+local: $(SAM)/.done
+	$(MAKE) build ARCHITECTURE=$(HERE)
+	$(SAM)/bin/sam local start-api --port $(PORT) --parameter-overrides Architecture=$(HERE)
 
 clean:
 	rm -rf $(VENV) build .aws-sam .citestream

@@ -80,6 +80,7 @@ LOCAL = {
     "citestream/emulate.py",
     "citestream/server.py",
     "citestream/terminal.py",
+    "citestream/remote.py",
 }
 
 

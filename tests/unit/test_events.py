@@ -20,7 +20,7 @@ HTTP = {
     "http-api": ("GET", "application/json", "2.0"),
     "rest-api-v1": ("POST", "text/event-stream", "1.0"),
 }
-OTHERS = ("s3-event", "warm-up")
+OTHERS = ("s3-event",)
 
 
 class Context:
@@ -33,7 +33,7 @@ def load(name: str) -> Any:
 
 
 def test_every_event_has_its_test() -> None:
-    assert {path.stem for path in EVENTS.iterdir()} == {*HTTP, *OTHERS, "local"}
+    assert {path.stem for path in EVENTS.iterdir()} == {*HTTP, *OTHERS, "warm-up", "local"}
 
 
 @pytest.mark.parametrize("name", HTTP)
@@ -84,7 +84,12 @@ def test_what_is_no_http_request_is_told_from_one(name: str) -> None:
         http_request(load(name), Context(), 1.5)
 
 
-@pytest.mark.parametrize("name", [*HTTP, *OTHERS])
+def test_a_schedule_warms_up_by_a_request_that_anybody_may_send() -> None:
+    scope = http_request(load("warm-up"), Context(), 1.5).scope
+    assert (scope["method"], scope["path"], scope["root_path"]) == ("GET", "/healthz", "")
+
+
+@pytest.mark.parametrize("name", [*HTTP, *OTHERS, "warm-up"])
 def test_accounts_and_names_are_made_up(name: str) -> None:
     event = load(name)
     accounts = {event.get("account"), event.get("requestContext", {}).get("accountId")} - {None}
