@@ -1,7 +1,7 @@
 """The Runtime API as a stopwatch: hands out one event at a time, and notes when which bytes of the response came.
 
 It blocks in ``recv``, for all clients alike, so that each frame is seen when it comes. The emulator's Runtime API is
-quick enough (450,000 frames a second of the raw client's), but by taking hundreds at once: that is no time of a frame.
+quick enough (up to 450,000 frames a second of the raw client), but by taking hundreds at once: no time of a frame.
 What a sender reaches depends on that, too, since one that never has to wake its reader up is up to three times as fast.
 """
 
