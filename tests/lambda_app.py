@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -186,6 +187,22 @@ async def pace(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body"})
 
 
+async def raise_at_length(scope: Scope, receive: Receive, send: Send) -> None:
+    await respond(send, b"so far", end=False)
+    raise ValueError("ä" * 5000)
+
+
+async def print_a_line(scope: Scope, receive: Receive, send: Send) -> None:
+    print("a line without a flush")
+    await respond(send, b"ok")
+
+
+async def no_descriptors(scope: Scope, receive: Receive, send: Send) -> None:
+    print("uses up its descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    await respond(send, b"ok")
+
+
 async def size(scope: Scope, receive: Receive, send: Send) -> None:
     """What this process holds."""
     pages = int(open("/proc/self/statm").read().split()[1])  # noqa: ASYNC230, SIM115
@@ -198,6 +215,6 @@ ROUTES: dict[str, Route] = {
     for each in (
         *(echo, events, headers, binary, no_content, raise_before, raise_at, raise_after, raise_at_the_end, long_head),
         *(nothing, half, too_much, hang, hang_before, end_in_time, stuck, block, background, large, large_piece, pace),
-        size,
+        *(raise_at_length, print_a_line, no_descriptors, size),
     )
 }

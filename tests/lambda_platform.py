@@ -77,7 +77,7 @@ def measured(folder: Path) -> dict[str, str]:
     if "COVERAGE_RUN" not in os.environ:
         return {}
     start = folder / "coverage-start"
-    start.mkdir(exist_ok=True)
+    start.mkdir(parents=True, exist_ok=True)
     (start / "sitecustomize.py").write_text("import coverage\n\ncoverage.process_startup()\n")
     return {
         "PYTHONPATH": str(start),

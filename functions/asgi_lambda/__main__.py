@@ -27,9 +27,9 @@ def main(arguments: list[str]) -> int:
     sys.path[:0] = _import_paths(environ.get("LAMBDA_TASK_ROOT", ""))
     sys.path += [path for path in (environ.get("LAMBDA_RUNTIME_DIR"),) if path]
     original = arguments[1:] if arguments[:1] == ["--instead-of"] else []
-    if original and environ.get("ASGI_LAMBDA_STEP_ASIDE") != "never" and platform_streams():
-        _LOG.warning("the platform's own client streams: it takes over (ASGI_LAMBDA_STEP_ASIDE=never prevents that)")
-        environ["_HANDLER"] = environ.get("ASGI_LAMBDA_PLATFORM_HANDLER") or environ["_HANDLER"]
+    if original and (theirs := environ.get("ASGI_LAMBDA_PLATFORM_HANDLER")) and platform_streams():
+        _LOG.warning("the platform's own client streams: it takes over, with %s", theirs)
+        environ["_HANDLER"] = theirs
         os.execvp(original[0], original)  # noqa: S606  the command that the wrapper was given
     handler = environ.get("_HANDLER", "") if original or not arguments else arguments[0]
     address = environ.get("AWS_LAMBDA_RUNTIME_API")
@@ -58,7 +58,7 @@ def _import_paths(task_root: str) -> list[str]:
     """Where a managed runtime imports from, in its order: the function first, then its layers."""
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     layers = [f"/opt/python/lib/{version}/site-packages", "/opt/python"]
-    return [path for path in (task_root, *layers) if path and Path(path).is_dir() and path not in sys.path]
+    return [path for path in (task_root, *layers) if path and Path(path).is_dir()]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -26,20 +27,12 @@ class Config:
         mode = environ.get("ASGI_LAMBDA_INVOKE_MODE") or ("buffered" if environ.get("AWS_SAM_LOCAL") else "stream")
         if mode not in ("stream", "buffered"):
             raise BadConfig(f"ASGI_LAMBDA_INVOKE_MODE={mode!r}: it is stream or buffered")
+        given = environ.get("ASGI_LAMBDA_GRACE_SECONDS", "")
+        if not re.fullmatch(r"(\d{1,3}(\.\d*)?)?", given, re.ASCII):
+            raise BadConfig(f"ASGI_LAMBDA_GRACE_SECONDS={given!r}: it is a number of seconds, under 1000")
         return cls(
             streaming=mode == "stream",
-            grace=_seconds(environ, "ASGI_LAMBDA_GRACE_SECONDS", 1.5),
+            grace=float(given or 1.5),
             pad_empty_body=environ.get("ASGI_LAMBDA_PAD_EMPTY_BODY", "") not in ("", "0"),
             snap_start=environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start",
         )
-
-
-def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
-    given = environ.get(name, "")
-    try:
-        seconds = float(given or default)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= 900:
-        raise BadConfig(f"{name}={given!r}: it is a number of seconds from 0 to 900")
-    return seconds

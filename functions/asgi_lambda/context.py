@@ -7,7 +7,7 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-#: The invocation's id, in whatever task or thread works for it; empty outside of invocations.
+#: The invocation's id, in its tasks and in what `asyncio.to_thread` runs for them; empty outside of invocations.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 #: The invocation's X-Ray trace header; empty where there is none.
 trace_id: ContextVar[str] = ContextVar("trace_id", default="")

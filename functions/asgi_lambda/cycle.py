@@ -10,15 +10,12 @@ from typing import Any
 
 from asgi_lambda.fault import Fault
 from asgi_lambda.request import HttpRequest
-from asgi_lambda.response import BadResponse
 from asgi_lambda.sinks import Sink, answer
 
 _LOG = logging.getLogger("asgi_lambda")
 
 Message = MutableMapping[str, Any]
-App = Callable[
-    [MutableMapping[str, Any], Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
-]
+App = Callable[..., Awaitable[None]]
 
 # When an app that ends itself in time has not, in seconds before the deadline.
 _BACKSTOP = 0.5
@@ -27,7 +24,7 @@ _LET_GO = 0.25
 
 
 class Stuck(Exception):
-    """The app goes on though it was cancelled: its process is of no more use."""
+    """The process is of no more use: the app goes on though it was cancelled, or nothing could be answered."""
 
 
 class Cycle:
@@ -42,6 +39,8 @@ class Cycle:
         #: Nothing more can be sent: the response is complete, or Lambda has broken off.
         self._over = asyncio.Event()
         self._broken: OSError | None = None
+        #: The end of the response, which goes on where the app's wait for it is cancelled.
+        self._ending: asyncio.Future[None] | None = None
 
     async def run(self, app: App) -> None:
         """The app, its background work included, to its end or to its deadline. Raises Stuck; failures are logged,
@@ -77,25 +76,28 @@ class Cycle:
             return Fault("Function.DeadlineExceeded", "the app was not done in time")
         if error is not None:
             return Fault.of("Function.UnhandledException", error)
-        if not self._over.is_set():
+        if not self._over.is_set() and not self._ending:
             _LOG.error("the app ended without a complete response")
             return Fault("Function.IncompleteResponse", "the app ended without a complete response")
         return None
 
     async def _conclude(self, fault: Fault | None, status: int) -> None:
-        """End the response where the app has not."""
+        """End the response where the app has not. Raises Stuck where Lambda could not be told anything."""
+        over = self._over.is_set()
+        self._over.set()  # nothing of the app's goes out any more
         try:
-            if self._over.is_set() or fault is None:
-                pass
-            elif self._started:
+            if self._ending:
+                await self._ending
+            elif fault and self._started and not over:
                 await self._sink.finish(fault)
-            else:
+            elif fault and not over:
                 await answer(self._sink, status, "Gateway Timeout" if status == 504 else "Internal Server Error", fault)
         except OSError as error:
             self._broken = error
-        self._over.set()
         if self._broken:
             _LOG.error("the response was broken off: %s", self._broken)
+            if not self._started:
+                raise Stuck  # the next invocation would be this one again
 
     async def _receive(self) -> Message:
         """The whole body, then nothing until the response is over: Lambda never tells that a client has left."""
@@ -108,31 +110,22 @@ class Cycle:
     async def _send(self, message: Message) -> None:
         if self._broken:
             raise self._broken
+        kind, ended = message["type"], self._over.is_set() or self._ending is not None
         try:
-            if message["type"] == "http.response.start" and not self._started:
-                await self._start(message)
-            elif message["type"] == "http.response.body" and self._started and not self._over.is_set():
-                await self._send_body(message)
+            if kind == "http.response.body" and self._started and not ended:
+                if not self._bodiless:
+                    await self._sink.body(message.get("body", b""))
+                if not message.get("more_body", False):
+                    self._ending = asyncio.ensure_future(self._sink.finish())
+                    await asyncio.shield(self._ending)
+                    self._over.set()
+            elif kind == "http.response.start" and not self._started and not ended:
+                await self._sink.start(message["status"], message.get("headers", ()))
+                self._started = True
+                self._bodiless |= message["status"] < 200 or message["status"] in (204, 304)
             else:
-                raise RuntimeError(f"the app sent {message['type']!r}, for which it is too early or too late")
+                raise RuntimeError(f"the app sent {kind!r}, for which it is too early or too late")
         except OSError as error:
             self._broken = error
             self._over.set()
             raise
-
-    async def _start(self, message: Message) -> None:
-        status = message["status"]
-        self._started = True
-        try:
-            await self._sink.start(status, message.get("headers", ()))
-        except BadResponse:  # nothing has gone out
-            self._started = False
-            raise
-        self._bodiless = self._bodiless or status < 200 or status in (204, 304)
-
-    async def _send_body(self, message: Message) -> None:
-        if not self._bodiless:
-            await self._sink.body(message.get("body", b""))
-        if not message.get("more_body", False):
-            await self._sink.finish()
-            self._over.set()

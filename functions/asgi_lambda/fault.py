@@ -21,7 +21,9 @@ class Fault:
         return cls(type, f"{error.__class__.__name__}: {error}")
 
     def body(self) -> bytes:
-        return json.dumps({"errorType": self.type, "errorMessage": self.message}).encode()
+        # Short: Lambda breaks a response off whose trailers are over 4 KiB, in base64.
+        told = {"errorType": self.type, "errorMessage": self.message[:400]}
+        return json.dumps(told, ensure_ascii=False).encode(errors="replace")
 
     def header(self) -> Mapping[str, str]:
         """What goes with ``body`` to ``/error``."""

@@ -11,10 +11,6 @@ from asgi_lambda.cycle import App, Message
 _LOG = logging.getLogger("asgi_lambda")
 
 
-class StartupFailed(Exception):
-    """The app says that it can't start."""
-
-
 class Lifespan:
     """An app that knows no lifespan, and says so by raising, is served without (ASGI: Lifespan Protocol)."""
 
@@ -27,12 +23,13 @@ class Lifespan:
         self._task: asyncio.Future[None] | None = None
 
     async def startup(self) -> None:
-        """Raises StartupFailed."""
+        """Raises RuntimeError where the app says that it can't start."""
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         self._task = asyncio.ensure_future(self._app(scope, self._to_app.get, self._from_app.put))
+        self._task.add_done_callback(lambda task: task.cancelled() or task.exception())  # it may raise when it has told
         reply = await self._ask("startup")
         if reply and reply["type"] == "lifespan.startup.failed":
-            raise StartupFailed(reply.get("message", ""))
+            raise RuntimeError(f"the app's startup failed: {reply.get('message', '')}")
 
     async def shutdown(self) -> None:
         """What goes wrong is logged: there is nobody left to tell."""
@@ -53,5 +50,6 @@ class Lifespan:
             return await answer
         answer.cancel()
         if not self._task.cancelled() and (error := self._task.exception()):
-            _LOG.info("the app has no lifespan: %r", error)
+            level = logging.INFO if what == "startup" else logging.ERROR
+            _LOG.log(level, "the app's lifespan ended at its %s: %r", what, error)
         return None

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import os
+import struct
 import time
 import traceback
 from collections.abc import Mapping
-from typing import Any
 
 from asgi_lambda.context import request_id, trace_id
 
 # A frame's type tells Lambda the level: this for none, and 4 more for each from DEBUG (2) to CRITICAL (6).
 _FRAME_TYPE = 0xA55A0002
 _STDOUT = 1
-
 
 #: Names the file descriptor for frames, where there is one.
 DESCRIPTOR = "_LAMBDA_TELEMETRY_LOG_FD"
@@ -26,9 +25,8 @@ def configure(environ: Mapping[str, str]) -> None:
     framed = environ.get(DESCRIPTOR, "")
     handler = LambdaHandler(int(framed) if framed else _STDOUT, framed=bool(framed))
     handler.setFormatter(JsonFormatter())
-    level = environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO").upper()
-    known = logging.getLevelNamesMapping()
-    logging.basicConfig(handlers=[handler], level=known.get(level, logging.DEBUG), force=True)
+    level = logging.getLevelNamesMapping().get(environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO").upper(), logging.DEBUG)
+    logging.basicConfig(handlers=[handler], level=level, force=True)
 
 
 class JsonFormatter(logging.Formatter):
@@ -37,7 +35,8 @@ class JsonFormatter(logging.Formatter):
     _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
+        line = {name: value for name, value in vars(record).items() if name not in self._STANDARD}
+        line |= {
             "timestamp": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z",
             "level": record.levelname,
             "message": record.getMessage(),
@@ -45,7 +44,6 @@ class JsonFormatter(logging.Formatter):
             "requestId": request_id.get(),
             "traceId": trace_id.get(),
         }
-        line |= {name: value for name, value in vars(record).items() if name not in self._STANDARD}
         if record.exc_info and (error := record.exc_info[1]):
             line |= {"errorType": error.__class__.__name__, "errorMessage": str(error)}
             line["stackTrace"] = [each.rstrip("\n") for each in traceback.format_exception(error)]
@@ -64,14 +62,13 @@ class LambdaHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record).encode("utf-8", "backslashreplace")
-            data = memoryview(_frame(record, line) if self._framed else line + b"\n")
+            data = memoryview(_head(record, line) + line if self._framed else line + b"\n")
             while data:
                 data = data[os.write(self._descriptor, data) :]
         except Exception:
             self.handleError(record)  # logging's own way: a log line that fails must not fail the function
 
 
-def _frame(record: logging.LogRecord, line: bytes) -> bytes:
+def _head(record: logging.LogRecord, line: bytes) -> bytes:
     level = record.levelno // 10 + 1 if record.levelno in (10, 20, 30, 40, 50) else 0
-    head = (_FRAME_TYPE + 4 * level).to_bytes(4, "big") + len(line).to_bytes(4, "big")
-    return head + int(record.created * 1_000_000).to_bytes(8, "big") + line
+    return struct.pack(">IIQ", _FRAME_TYPE + 4 * level, len(line), int(record.created * 1_000_000))

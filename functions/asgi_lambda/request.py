@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ def http_request(event: Any, context: Context, grace: float) -> HttpRequest:
     except (KeyError, TypeError, AttributeError) as error:
         keys = ", ".join(list(event)[:10]) if isinstance(event, dict) else event.__class__.__name__
         raise UnsupportedEvent(f"the event is not an HTTP request ({error!r} is missing or wrong): {keys}") from error
-    deadline = {"at": time.time() + context.get_remaining_time_in_millis() / 1000, "grace": grace, "ends_itself": False}
+    left = context.get_remaining_time_in_millis() / 1000
+    deadline = {"at": time.time() + left, "grace": min(grace, left / 2), "ends_itself": False}
     more = {"aws.event": event, "aws.context": context, "extensions": {"lambda.deadline": deadline}}
     return HttpRequest(scope | more, body, version)
 
@@ -59,33 +61,35 @@ def http_request(event: Any, context: Context, grace: float) -> HttpRequest:
 def _scope_2(event: Mapping[str, Any]) -> dict[str, Any]:
     http = event["requestContext"]["http"]
     path = event.get("rawPath") or http["path"] or "/"
-    stage = f"/{event['requestContext'].get('stage') or '$default'}"
-    root_path = stage if path == stage or path.startswith(f"{stage}/") else ""
+    stage = event["requestContext"].get("stage")
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     if event.get("cookies"):
         headers["cookie"] = "; ".join(event["cookies"])
     query = event.get("rawQueryString") or ""
-    return _scope(http["method"], path, root_path, query, headers.items(), http.get("sourceIp"), http.get("protocol"))
+    return _scope(http["method"], path, stage, query, headers.items(), http.get("sourceIp"), http.get("protocol"))
 
 
 def _scope_1(event: Mapping[str, Any]) -> dict[str, Any]:
     request = event["requestContext"]
     path, whole = event["path"] or "/", request.get("path") or event["path"] or "/"
-    # The stage, or a custom domain's base path, stands before the path in the one and not in the other.
-    prefix = whole.removesuffix(path) if whole.endswith(path) else ""
+    # At its own address a REST API's stage is in the one and not in the other; an HTTP API's is in both.
+    path = whole if whole.endswith(path.rstrip("/")) else path
     single = {name: [value] for name, value in (event.get("headers") or {}).items()}
-    headers = [(name, value) for name, values in (event.get("multiValueHeaders") or single).items() for value in values]
+    headers = [
+        (name, value) for name, values in (event.get("multiValueHeaders") or single).items() for value in values or ()
+    ]
     query = event.get("multiValueQueryStringParameters") or event.get("queryStringParameters") or {}
     source = (request.get("identity") or {}).get("sourceIp")
     encoded = urlencode(query, doseq=True)
-    return _scope(event["httpMethod"], prefix + path, prefix, encoded, headers, source, request.get("protocol"))
+    return _scope(event["httpMethod"], path, request.get("stage"), encoded, headers, source, request.get("protocol"))
 
 
 def _scope(
-    method: str, path: str, root_path: str, query: str, headers: Headers, source: str | None, protocol: str | None
+    method: str, path: str, stage: str | None, query: str, headers: Headers, source: str | None, protocol: str | None
 ) -> dict[str, Any]:
     raw_headers = [(_bytes(name.lower()), _bytes(value)) for name, value in headers]
     known = dict(raw_headers)
+    prefix = f"/{stage or '$default'}"
     scheme = known.get(b"x-forwarded-proto", b"https").decode("latin-1")
     return {
         "type": "http",
@@ -96,7 +100,7 @@ def _scope(
         "path": unquote(path),
         "raw_path": quote(path, safe=_PATH_SAFE).encode("ascii"),
         "query_string": quote(query, safe=_PATH_SAFE + "?[]").encode("ascii"),
-        "root_path": root_path,
+        "root_path": prefix if f"{path}/".startswith(f"{prefix}/") else "",
         "headers": raw_headers,
         "client": (source, 0) if source else None,
         "server": _server(known, scheme),
@@ -104,12 +108,11 @@ def _scope(
 
 
 def _server(headers: Mapping[bytes, bytes], scheme: str) -> tuple[str, int] | None:
-    host = headers.get(b"host", b"").decode("latin-1")
-    name, colon, port = host.rpartition(":")
-    if not colon or not port.isdecimal():
-        name, port = host, headers.get(b"x-forwarded-port", b"").decode("latin-1")
+    host, port = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"x-forwarded-port"))
+    if found := re.fullmatch(r"(.*):([0-9]{1,5})", host):
+        host, port = found.groups()
     default = 443 if scheme == "https" else 80
-    return (name.strip("[]"), int(port) if port.isdecimal() else default) if name else None
+    return (host.strip("[]"), int(port) if port.isdecimal() else default) if host else None
 
 
 def _body(event: Mapping[str, Any]) -> bytes:

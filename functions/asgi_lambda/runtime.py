@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import logging
 import os
 import signal
@@ -41,15 +42,13 @@ class Runtime:
     async def run(self) -> int:
         """Serve until told to stop; returns the process's exit status."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop)
+        failure = "Runtime.ImportModuleError"
         try:
             app = load_app(self._handler)
+            failure = "Function.StartupFailed"
+            await (lifespan := Lifespan(app)).startup()
         except (Exception, SystemExit) as error:
-            return await self._init_failed("Runtime.ImportModuleError", error, _FAILED)
-        lifespan = Lifespan(app)
-        try:
-            await lifespan.startup()
-        except Exception as error:
-            return await self._init_failed("Function.StartupFailed", error, _FAILED)
+            return await self._init_failed(failure, error, _FAILED)
         status = await self._snapshot() if self._config.snap_start else _OK
         if status == _OK:
             status = await self._serve(app, lifespan.state)
@@ -80,19 +79,18 @@ class Runtime:
         while not self._stopping:
             self._waiting = asyncio.ensure_future(self._api.next())
             try:
-                invocation = await self._waiting
+                await self._invoke(app, state, await self._waiting)
             except asyncio.CancelledError:
                 break
             except RuntimeApiError:
-                _LOG.exception("no more invocations come")
+                _LOG.exception("the Runtime API does not go on")
                 return _FAILED
-            # In a task: what it sets in its context is not there for the next one.
-            if not await asyncio.create_task(self._invoke(app, state, invocation)):
-                return _FAILED
+            request_id.set("")
+            trace_id.set("")
         return _OK
 
-    async def _invoke(self, app: App, state: dict[str, Any], invocation: Invocation) -> bool:
-        """Answer one invocation; whether the process can go on."""
+    async def _invoke(self, app: App, state: dict[str, Any], invocation: Invocation) -> None:
+        """Answer one invocation."""
         request_id.set(invocation.request_id)
         trace_id.set(invocation.trace_id)
         if invocation.trace_id:
@@ -102,29 +100,22 @@ class Runtime:
         _LOG.debug("invoked", extra={"attemptId": invocation.attempt_id})
         context = LambdaContext.of_environment(invocation.request_id, invocation.arn, invocation.deadline)
         try:
-            request = http_request(invocation.event, context, self._config.grace)
-        except ValueError as error:
+            request = http_request(json.loads(invocation.payload), context, self._config.grace)
+        except (ValueError, RecursionError) as error:
             _LOG.error("%s", error)
-            return await self._refuse(invocation, Fault("Function.UnsupportedEvent", str(error)))
+            await self._api.error(invocation, Fault("Function.UnsupportedEvent", str(error)))
+            return
         request.scope["state"] = state.copy()
         try:
             await Cycle(request, self._sink(invocation, request.version)).run(app)
         except Stuck:
-            _LOG.critical("the app goes on after it was cancelled: this process ends")
-            return False
-        return True
+            _LOG.critical("the app can't be cancelled, or Lambda not be answered: this process ends")
+            os._exit(_FAILED)  # an orderly end would wait for it
 
     def _sink(self, invocation: Invocation, version: str) -> Sink:
         if self._config.streaming:
             return StreamedSink(self._api, invocation, version, pad=self._config.pad_empty_body)
         return BufferedSink(self._api, invocation, version)
-
-    async def _refuse(self, invocation: Invocation, fault: Fault) -> bool:
-        try:
-            await self._api.error(invocation, fault)
-        except RuntimeApiError:
-            _LOG.exception("the failure could not be told")
-        return True
 
     def _stop(self) -> None:
         """Stop waiting for work; what is being answered is answered first."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from asgi_lambda.fault import Fault
 from asgi_lambda.wire import Channel, Reply, RuntimeApiError, chunk, last_chunk, request_head
@@ -25,11 +23,6 @@ class Invocation:
     trace_id: str
     attempt_id: str
     payload: bytes
-
-    @property
-    def event(self) -> Any:
-        """Raises ValueError where the payload is no JSON."""
-        return json.loads(self.payload)
 
 
 class RuntimeApi:
@@ -53,13 +46,13 @@ class RuntimeApi:
         """Answer at once, with JSON. Raises RuntimeApiError."""
         await self._post(f"invocation/{invocation.request_id}/response", payload, _echo(invocation))
 
-    async def stream(self, invocation: Invocation, content_type: str) -> ResponseStream:
+    def stream(self, invocation: Invocation, content_type: str) -> ResponseStream:
         """Begin a streamed answer. Raises RuntimeApiError."""
         trailers = "Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body"
         headers = {"Lambda-Runtime-Function-Response-Mode": "streaming", "Transfer-Encoding": "chunked"}
         headers |= {"Content-Type": content_type, "Trailer": trailers, **_echo(invocation)}
         path = f"{_RUNTIME}/invocation/{invocation.request_id}/response"
-        return ResponseStream(await Channel.open(self._address), request_head("POST", path, self._address, headers))
+        return ResponseStream(Channel.open(self._address), request_head("POST", path, self._address, headers))
 
     async def error(self, invocation: Invocation, fault: Fault) -> None:
         """Answer with a failure, before anything else was answered. Raises RuntimeApiError."""
@@ -98,7 +91,7 @@ class RuntimeApi:
                 return await self._exchange(self._kept, request)
             except RuntimeApiError:
                 pass  # it was closed while nothing went over it
-        self._kept = await Channel.open(self._address)
+        self._kept = Channel.open(self._address)
         return await self._exchange(self._kept, request)
 
     async def _exchange(self, channel: Channel, request: bytes) -> Reply:
@@ -122,14 +115,9 @@ class ResponseStream:
 
     async def write(self, data: bytes) -> None:
         """Send a piece; nothing is sent for an empty one. Raises RuntimeApiError."""
-        if len(data) <= _PIECE_BYTES:
-            if data:
-                head, self._head = self._head, b""
-                await self._channel.write(head + chunk(data))
-            return
-        view = memoryview(data)
         for start in range(0, len(data), _PIECE_BYTES):
-            await self.write(bytes(view[start : start + _PIECE_BYTES]))
+            head, self._head = self._head, b""
+            await self._channel.write(head + chunk(data[start : start + _PIECE_BYTES]))
 
     async def finish(self, fault: Fault | None = None) -> None:
         """End the answer, well or with a failure, and wait until Lambda has it. Raises RuntimeApiError."""

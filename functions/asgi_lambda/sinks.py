@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from asgi_lambda.fault import Fault
-from asgi_lambda.response import STREAM_TYPE, BadResponse, buffered, prelude, response_head
+from asgi_lambda.response import BUFFERED_LIMIT, STREAM_TYPE, BadResponse, buffered, prelude, response_head
 from asgi_lambda.runtime_api import Invocation, ResponseStream, RuntimeApi
 from asgi_lambda.wire import RuntimeApiError
 
@@ -17,19 +17,9 @@ Headers = Iterable[tuple[bytes, bytes]]
 _PLAIN: Headers = [(b"content-type", b"text/plain; charset=utf-8")]
 
 
-class Sink(Protocol):
-    """Takes one response, in this order; each raises OSError where Lambda no longer takes it."""
-
-    async def start(self, status: int, headers: Headers) -> None:
-        """Raises BadResponse, and then may be called again."""
-
-    async def body(self, data: bytes) -> None: ...
-
-    async def finish(self, fault: Fault | None = None) -> None:
-        """End the response, with the failure that cut it short if there was one."""
-
-
 class StreamedSink:
+    """Takes one response; each step raises OSError where Lambda no longer takes it."""
+
     def __init__(self, api: RuntimeApi, invocation: Invocation, version: str, *, pad: bool = False) -> None:
         self._api = api
         self._invocation = invocation
@@ -39,8 +29,9 @@ class StreamedSink:
         self._stream: ResponseStream | None = None
 
     async def start(self, status: int, headers: Headers) -> None:
+        """Raises BadResponse, and then may be called again."""
         first = prelude(response_head(status, headers, self._version))
-        self._stream = await self._api.stream(self._invocation, STREAM_TYPE)
+        self._stream = self._api.stream(self._invocation, STREAM_TYPE)
         await self._stream.write(first)
 
     async def body(self, data: bytes) -> None:
@@ -50,6 +41,7 @@ class StreamedSink:
             await self._stream.write(data)
 
     async def finish(self, fault: Fault | None = None) -> None:
+        """End the response, with the failure that cut it short if there was one."""
         if self._stream is None:
             raise RuntimeApiError("the response was cut off before it began")
         await self._stream.write(self._pad)
@@ -57,6 +49,8 @@ class StreamedSink:
 
 
 class BufferedSink:
+    """The same, gathered."""
+
     def __init__(self, api: RuntimeApi, invocation: Invocation, version: str) -> None:
         self._api = api
         self._invocation = invocation
@@ -68,7 +62,8 @@ class BufferedSink:
         self._head = response_head(status, headers, self._version)
 
     async def body(self, data: bytes) -> None:
-        self._body += data
+        if len(self._body) <= BUFFERED_LIMIT:  # what is over is refused in the end
+            self._body += data
 
     async def finish(self, fault: Fault | None = None) -> None:
         """What has failed is not half answered: it is a 500, or the 5xx that it is already."""
@@ -80,6 +75,9 @@ class BufferedSink:
             _LOG.exception("the response can't be sent")
             payload = buffered(*failure)
         await self._api.respond(self._invocation, payload)
+
+
+Sink = StreamedSink | BufferedSink
 
 
 async def answer(sink: Sink, status: int, text: str, fault: Fault) -> None:

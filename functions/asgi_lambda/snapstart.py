@@ -8,10 +8,8 @@ from typing import Any
 
 def before_snapshot() -> None:
     """Run what was registered, the last first, as the platform's own client does."""
-    if hooks := _hooks("get_before_snapshot"):
-        while hooks:
-            hook, args, kwargs = hooks.pop()
-            hook(*args, **kwargs)
+    for hook, args, kwargs in reversed(_hooks("get_before_snapshot")):
+        hook(*args, **kwargs)
 
 
 def after_restore() -> None:

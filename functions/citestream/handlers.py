@@ -19,23 +19,23 @@ from citestream.app import create_app
 #: The handler of the streaming function, served by ``asgi_lambda``.
 app = create_app()
 
-_lifespan = Lifespan(app)
-
 
 def buffered(event: Any, context: Context) -> dict[str, Any]:
     """The handler of the buffered function, called by the platform's own client: a whole answer at once.
 
     Raises UnsupportedEvent for what is not an HTTP request.
     """
-    return _mangum()(event, cast(LambdaContext, context))
+    mangum, _ = _mangum()
+    return mangum(event, cast(LambdaContext, context))
 
 
 @cache
-def _mangum() -> Mangum:
+def _mangum() -> tuple[Mangum, Lifespan]:
     asyncio.set_event_loop(loop := asyncio.new_event_loop())
     # Once, and to the end of the process: Mangum by itself would start and stop the app at each invocation.
-    loop.run_until_complete(_lifespan.startup())
-    return Mangum(cast(ASGI, app), lifespan="off", custom_handlers=[_HttpHandler])
+    lifespan = Lifespan(app)
+    loop.run_until_complete(lifespan.startup())
+    return Mangum(cast(ASGI, app), lifespan="off", custom_handlers=[_HttpHandler]), lifespan
 
 
 class _HttpHandler:
@@ -53,4 +53,5 @@ class _HttpHandler:
 
     def __call__(self, response: Response) -> dict[str, Any]:
         headers = [(bytes(name), bytes(value)) for name, value in response["headers"]]
-        return whole(response_head(response["status"], headers, self._version), response["body"])
+        body = b"" if self.scope["method"] == "HEAD" else response["body"]
+        return whole(response_head(response["status"], headers, self._version), body)

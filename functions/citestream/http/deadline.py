@@ -6,13 +6,10 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
-# A reader that comes back to a stream leaves later than an answer ends, so that it sees the end of one of its own.
-_READER_SECONDS = 0.5
-
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """Times in seconds since 1970: when an answer ends, and when its readers leave."""
+    """Times in seconds since 1970: when an answer ends, and, later, so that they see that end, when readers leave."""
 
     answer: float
     readers: float
@@ -25,4 +22,4 @@ def deadline_of(scope: Scope) -> Deadline | None:
         return None
     told["ends_itself"] = True
     end = told["at"] - told["grace"]
-    return Deadline(end, min(end + _READER_SECONDS, told["at"]))
+    return Deadline(end, end + told["grace"] / 3)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -45,12 +45,7 @@ class EventStreamResponse(Response):
             sender = asyncio.create_task(self._send(send))
             listener = asyncio.create_task(_client_left(receive))
             try:
-                timeout = None if self._until is None else max(0.0, self._until - time.time())
-                await asyncio.wait({sender, listener}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-                if not sender.done() and not listener.done():
-                    sender.cancel()
-                    await asyncio.wait({sender})
-                    await _end(send)
+                await asyncio.wait({sender, listener}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 sender.cancel()
                 listener.cancel()
@@ -62,13 +57,11 @@ class EventStreamResponse(Response):
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": OPEN, "more_body": True})
-        async for chunk in self._chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await _end(send)
-
-
-async def _end(send: Send) -> None:
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if self._until is None else self._until - time.time()):
+                async for chunk in self._chunks:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _client_left(receive: Receive) -> None:

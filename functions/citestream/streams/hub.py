@@ -18,7 +18,7 @@ from citestream.streams.production import CANCELLED, PRODUCER_LOST, Limits, Prod
 _POLL_SECONDS = (0.05, 0.1, 0.2, 0.4)
 _LOOK_SECONDS = 1.0
 # How long a reader waits, after the terminal event, for the production to let go of what it holds.
-_CLEAN_UP_SECONDS = 2.0
+_CLEAN_UP_SECONDS = 0.5
 
 
 class Hub:
