@@ -51,6 +51,7 @@ def test_chunks_come_out_however_they_are_cut(chunks: list[bytes], size: int, af
         b"0\r\nspace : 1\r\n\r\n",
         b"0\r\nnul: \0\r\n\r\n",
         b"1" * (1 << 20) + b"11",
+        b"0\r\na: " + b"x" * 4090 + b"\r\n\r\n",
     ],
 )
 def test_what_is_no_chunk_is_refused(wire: bytes) -> None:

@@ -7,8 +7,9 @@ from typing import Literal
 
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
 _TRAILER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*")
-# A line of the coding is a size or a trailer; the error trailer carries a Base64 body, so it may be long.
 _LONGEST_LINE = 1 << 20
+# Lambda's own server, Go's net/http, has a buffer of this size for all of the trailers.
+_TRAILER_BYTES = 4096
 
 
 class ProtocolError(Exception):
@@ -25,6 +26,7 @@ class ChunkDecoder:
         self._data = b""
         self._at = 0
         self._left = 0
+        self._trailer_bytes = 0
         self._expected: Literal["size", "end of chunk", "trailer"] = "size"
 
     @property
@@ -77,6 +79,9 @@ class ChunkDecoder:
             self.sizes.append(self._left)
 
     def _read_trailer(self, line: bytes) -> None:
+        self._trailer_bytes += len(line) + 2
+        if self._trailer_bytes > _TRAILER_BYTES:
+            raise ProtocolError(f"trailers of more than {_TRAILER_BYTES} bytes, which Lambda breaks off")
         if not line:
             self.done = True
         elif match := _TRAILER.fullmatch(line):
