@@ -181,24 +181,26 @@ def serve(host: str, port: int, data: Path | None) -> None:
     help="Environment variables, as for `sam local --env-vars`.  [default: events/local.json beside the template]",
 )
 @click.option("-e", "--env", "pairs", multiple=True, metavar="NAME=VALUE", help="One more environment variable.")
-@click.option("--function", default="StreamFunction", show_default=True, help="Its name in the template.")
+@click.option("--function", help="Its name in the template.  [default: the only one, or StreamFunction]")
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(0, 65535))
-@click.option("--concurrency", default=3, show_default=True, type=click.IntRange(1, 1000), help="Environments at most.")
+@click.option(
+    "--concurrency", default=10, show_default=True, type=click.IntRange(1, 1000), help="Environments at most."
+)
 @click.option("--api-gateway", is_flag=True, help="Be a REST API instead of a Function URL.")
-@click.option("--buffered", is_flag=True, help="Be a front end that does not stream.")
+@click.option("--buffered", is_flag=True, help="Be a Function URL that does not stream.")
 @click.option("--freeze/--no-freeze", default=True, help="Stop the process between invocations, as Lambda does.")
 @click.option("--snap-start", is_flag=True, help="Start from a snapshot.")
-@click.option("--trace", is_flag=True, help="Print when each frame came.")
+@click.option("--trace", is_flag=True, help="Print when each piece of a response came.")
 @click.option("--built", is_flag=True, help="Run what `sam build` made, instead of the sources.")
 def emulate(template: Path, env_vars: Path | None, pairs: tuple[str, ...], **options: Any) -> None:
     """Run the deployed function behind a local Function URL that truly streams."""
     from citestream.emulate import EmulateError, run
 
     local = template.parent / "events" / "local.json"
-    try:
-        environ = dict(pair.split("=", 1) for pair in pairs)
-    except ValueError:
-        raise click.UsageError("--env takes NAME=VALUE") from None
+    given = [pair.partition("=") for pair in pairs]
+    if not all(name and equals for name, equals, _ in given):
+        raise click.UsageError("--env takes NAME=VALUE")
+    environ = {name: value for name, _, value in given}
     try:
         run(template, env_vars or (local if local.exists() else None), environ=environ, **options)
     except EmulateError as error:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from asgi_lambda.emulator import Emulator, Function, Options
-from asgi_lambda.emulator.template import Declared, TemplateError, read_overrides, read_template
+from asgi_lambda.emulator.template import Declared, TemplateError, function_names, read_overrides, read_template
+from citestream.settings import BadSettings, load_settings
 
 
 class EmulateError(Exception):
@@ -28,10 +29,10 @@ def run(
     template: Path,
     env_vars: Path | None,
     *,
-    function: str = "StreamFunction",
+    function: str | None = None,
     host: str = "127.0.0.1",
     port: int = 3000,
-    concurrency: int = 3,
+    concurrency: int = 10,
     api_gateway: bool = False,
     buffered: bool = False,
     freeze: bool = True,
@@ -46,12 +47,15 @@ def run(
 
     Its environment is the template's, then that of ``env_vars`` (such a file as ``sam local --env-vars`` takes), then
     ``environ``. ``built`` asks for what ``sam build`` made, or names the folder of such an artifact; otherwise its
-    ``CodeUri`` runs, with this interpreter. Raises ``EmulateError``.
+    ``CodeUri`` runs, with this interpreter. Without a name it is the template's only function, or StreamFunction.
+    Raises ``EmulateError``.
     """
     try:
-        declared = read_template(template, function, parameters)
+        declared = read_template(template, function or _default_function(template), parameters)
         variables = _variables(declared, template, env_vars, environ or {}, say)
-    except TemplateError as error:
+        if declared.handler.startswith("citestream."):
+            load_settings(variables)  # here, and not as a failed start at the first request
+    except (TemplateError, BadSettings) as error:
         raise EmulateError(str(error)) from error
     options = Options(
         host=host,
@@ -73,6 +77,11 @@ def run(
         raise EmulateError(f"{host}:{port}: {error.strerror}") from error
 
 
+def _default_function(template: Path) -> str:
+    names = function_names(template)
+    return names[0] if len(names) == 1 else "StreamFunction"
+
+
 def _variables(
     declared: Declared, template: Path, env_vars: Path | None, environ: Mapping[str, str], say: Callable[[str], None]
 ) -> dict[str, str]:
@@ -80,9 +89,8 @@ def _variables(
     for each in undeclared:
         say(f"{env_vars}: {each}: not in {template}, so it is left out, as SAM would do")
     chosen = {**overrides, **environ}
-    for name, what in declared.unresolved.items():
-        if name not in chosen:
-            say(f"{name} is not set: it depends on {what}, which only a deployment knows")
+    if unset := [f"{name} ({what})" for name, what in declared.unresolved.items() if name not in chosen]:
+        say(f"not set, since only a deployment knows it: {', '.join(unset)}")
     return declared.variables | chosen
 
 
@@ -114,11 +122,11 @@ def _interpreter(runtime: str) -> str:
     """
     if runtime == f"python{sys.version_info.major}.{sys.version_info.minor}":
         return os.path.realpath(sys.executable)
-    found = shutil.which(runtime)
+    found = os.environ.get("LAMBDA_PYTHON") or shutil.which(runtime)
     asked = "import os, sys; print(os.path.realpath(sys.executable))"
     answer = subprocess.run([found, "-c", asked], capture_output=True, text=True) if found else None  # noqa: S603
     if not answer or answer.returncode:
-        raise EmulateError(f"the artifact needs {runtime}, which is not on the PATH")
+        raise EmulateError(f"the artifact needs {runtime}: put it on the PATH, or name it by LAMBDA_PYTHON")
     return answer.stdout.strip()
 
 
@@ -129,5 +137,5 @@ async def _serve(function: Function, options: Options) -> None:
     async with Emulator(function, options) as emulator:
         mode = "streaming" if emulator.front.streams else "buffered"
         places = f"{options.concurrency} environments at most"
-        options.say(f"{function.name} at {emulator.url} ({emulator.front.name}, {mode}, {places})")
+        options.say(f"{function.name} at {emulator.url}/ ({emulator.front.name}, {mode}, {places})")
         await stop.wait()

@@ -16,9 +16,12 @@ from typing import IO, Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from citestream.cli import main
 from citestream.emulate import EmulateError, run
 from tests.emulated import loop_function
+from tests.lambda_platform import ROOT
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -87,11 +90,11 @@ def test_what_is_left_out_is_said(template: Path, tmp_path: Path) -> None:
     env_vars = tmp_path / "local.json"
     env_vars.write_text(json.dumps({"Parameters": {"TYPO": "x"}}))
     said: list[str] = []
-    with pytest.raises(EmulateError, match=r"the artifact needs python0\.0, which is not on the PATH"):
+    with pytest.raises(EmulateError, match=r"the artifact needs python0\.0: put it on the PATH"):
         run(template, env_vars, function="Stream", built=True, say=said.append)
     assert said == [
         f"{env_vars}: Parameters: TYPO: not in {template}, so it is left out, as SAM would do",
-        "ISSUER is not set: it depends on Issuer, which only a deployment knows",
+        "not set, since only a deployment knows it: ISSUER (Issuer)",
     ]
 
 
@@ -107,7 +110,7 @@ def test_it_ends_when_it_is_told_to(template: Path) -> None:
     template.write_text(TEMPLATE.replace(url, "MemorySize: 128"))
     run(template, None, function="Stream", port=0, environ={"ISSUER": "x"}, say=say)
     assert len(said) == 1
-    assert said[0].endswith("(HTTP API, buffered, 3 environments at most)")
+    assert said[0].endswith("(HTTP API, buffered, 10 environments at most)")
 
 
 @pytest.mark.parametrize(("built", "status"), [(False, 200), (True, 200)])
@@ -145,3 +148,19 @@ def test_a_port_in_use(template: Path) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(EmulateError, match=f"127.0.0.1:{port}: Address already in use"):
             run(template, None, function="Stream", port=port, say=lambda line: None)
+
+
+def test_settings_that_are_wrong_are_told_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(EmulateError, match=r"CITESTREAM_ANSWER_SECONDS='abc'"):
+        run(ROOT / "template.yaml", ROOT / "events/local.json", environ={"CITESTREAM_ANSWER_SECONDS": "abc"})
+
+
+def test_a_template_s_only_function_needs_no_name(template: Path) -> None:
+    with pytest.raises(EmulateError, match="address"):
+        run(template, None, host="203.0.113.1", port=1, say=lambda line: None)
+
+
+@pytest.mark.parametrize("pair", ["=x", "NAME"])
+def test_a_variable_without_a_name_or_a_value_is_refused(pair: str) -> None:
+    result = CliRunner().invoke(main, ["emulate", "-e", pair])
+    assert (result.exit_code, "--env takes NAME=VALUE" in result.output) == (2, True)

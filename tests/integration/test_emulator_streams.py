@@ -46,9 +46,10 @@ async def test_a_frame_reaches_the_caller_before_the_function_goes_on(tmp_path: 
     assert not record.aborted
     assert record.billed_ms >= (record.init or 0) * 1000
     assert [line for line in lines if line.startswith("GET / 201, first byte ") and "2 frames, 22 bytes" in line]
-    assert [line.split("bytes")[1].strip() for line in lines if line.startswith("  1: ")] == [
-        "'data: one'",
-        "'data: two'",
+    traced = [line.split() for line in lines if line.startswith("  environment 1 ")]
+    assert [" ".join(words[4:]) for words in traced] == [
+        r"11 bytes 'data: one\n\n'",
+        r"11 bytes 'data: two\n\n'",
     ]
 
 

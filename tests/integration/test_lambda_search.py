@@ -143,7 +143,7 @@ def test_a_reader_of_another_answer_leaves_before_its_function_ends(data: Path, 
     openai.reply(delta("One "))
     with (
         emulated(deployed(data, timeout=20, **with_model(openai))) as producer,
-        emulated(deployed(data, timeout=3, **with_model(openai))) as reader,
+        emulated(deployed(data, timeout=3)) as reader,
     ):
         url = f"{producer.emulator.url}/api/v1/search"
         with httpx.stream("POST", url, json=QUESTION, headers=STREAM, timeout=30) as first:

@@ -123,14 +123,15 @@ def test_a_status_without_a_name_has_none() -> None:
 def test_events_are_counted_however_they_are_cut(events: list[str], size: int, end: str) -> None:
     body = "".join(event.replace("\n", end) + end * 2 for event in events).encode()
     counter = FrameCounter(events=True)
-    frames = [frame.decode() for piece in cut(body, size) for frame in counter.feed(piece)]
-    assert frames == events
+    for piece in cut(body, size):
+        counter.feed(piece)
     assert counter.count == len(events)
 
 
 def test_other_bodies_are_counted_by_piece() -> None:
     counter = FrameCounter(events=False)
-    assert [*counter.feed(b"a\n\nb"), *counter.feed(b"c")] == [b"a\n\nb", b"c"]
+    counter.feed(b"a\n\nb")
+    counter.feed(b"c")
     assert counter.count == 2
 
 

@@ -80,7 +80,7 @@ class Emulator:
         )
         self.invocations.append(record)
         reply = Reply(connection, head, record, arrived, self.front)
-        reply.on_frame = self._report.frame(record, arrived)
+        reply.on_piece = self._report.piece(record, arrived)
         if not self._refused(reply, head, content):
             assert content is not None
             request = events.Request(head, content, connection.peer, record.request_id, record.trace_root, time.time())

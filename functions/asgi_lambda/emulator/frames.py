@@ -11,11 +11,10 @@ class FrameCounter:
         self._events = events
         self._pending = b""
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The frames that ``data`` completes."""
+    def feed(self, data: bytes) -> None:
+        """Count the frames that ``data`` completes."""
         if not self._events:
             self.count += 1
-            return [data]
+            return
         *frames, self._pending = (self._pending + data).replace(b"\r\n", b"\n").split(b"\n\n")
         self.count += len(frames)
-        return frames

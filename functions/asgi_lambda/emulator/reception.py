@@ -128,5 +128,6 @@ def message(error_body: bytes) -> str:
     except ValueError:
         fields = None
     if isinstance(fields, dict) and "errorMessage" in fields:
-        return f"{fields.get('errorType', 'Error')}: {fields['errorMessage']}"
+        kind, text = str(fields.get("errorType", "Error")), str(fields["errorMessage"])
+        return text if kind.startswith(("Function.", "Runtime.")) else f"{kind}: {text}"
     return repr(error_body[:200])

@@ -25,7 +25,7 @@ class Reply:
     ) -> None:
         self.front = front
         self.record = record
-        self.on_frame: Callable[[bytes], None] = lambda frame: None
+        self.on_piece: Callable[[bytes], None] = lambda piece: None
         self._connection = connection
         self._request = request
         self._arrived = arrived
@@ -73,8 +73,8 @@ class Reply:
         if not body or self._bodyless:
             return
         assert self._frames
-        for frame in self._frames.feed(body):
-            self.on_frame(frame)
+        self._frames.feed(body)
+        self.on_piece(body)
         self.record.body_bytes += len(body)
         self.record.frames = self._frames.count
         self._connection.write(b"%x\r\n%b\r\n" % (len(body), body) if self._chunked else body)

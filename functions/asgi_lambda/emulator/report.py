@@ -1,4 +1,4 @@
-"""What the emulator says: a line a request, what went wrong, and the trace of the frames."""
+"""What the emulator says: a line a request, what went wrong, and the trace of the bodies."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Report:
         self._say = say
         self._trace = trace
 
-    def frame(self, record: Invocation, arrived: float) -> Callable[[bytes], None]:
-        """What is told of each frame of this invocation."""
+    def piece(self, record: Invocation, arrived: float) -> Callable[[bytes], None]:
+        """What is told of each piece of this invocation's body, as it goes out: frames, comments, heartbeats."""
         if not self._trace:
-            return lambda frame: None
+            return lambda piece: None
 
-        def say(frame: bytes) -> None:
-            beginning = frame[:60].decode("utf-8", "replace")
+        def say(piece: bytes) -> None:
+            beginning = piece[:60].decode("utf-8", "replace")
             elapsed = (time.monotonic() - arrived) * 1000
-            self._say(f"  {record.environment}: {elapsed:9.1f} ms  {len(frame):6} bytes  {beginning!r}")
+            self._say(f"  environment {record.environment} {elapsed:9.1f} ms  {len(piece):6} bytes  {beginning!r}")
 
         return say
 

@@ -38,6 +38,11 @@ class Declared:
     unresolved: dict[str, str]
 
 
+def function_names(path: Path) -> list[str]:
+    """The logical ids of the template's functions. Raises ``TemplateError``."""
+    return sorted(_functions(_load(path)))
+
+
 def read_template(path: Path, function: str, parameters: Mapping[str, str] | None = None) -> Declared:
     """The function of that logical id, globals merged. Raises ``TemplateError``."""
     template = _load(path)
