@@ -123,11 +123,12 @@ def _interpreter(runtime: str) -> str:
     if runtime == f"python{sys.version_info.major}.{sys.version_info.minor}":
         return os.path.realpath(sys.executable)
     found = os.environ.get("LAMBDA_PYTHON") or shutil.which(runtime)
-    asked = "import os, sys; print(os.path.realpath(sys.executable))"
+    asked = "import os, sys; print('python%d.%d' % sys.version_info[:2], os.path.realpath(sys.executable))"
     answer = subprocess.run([found, "-c", asked], capture_output=True, text=True) if found else None  # noqa: S603
-    if not answer or answer.returncode:
+    version, _, python = answer.stdout.strip().partition(" ") if answer else ("", "", "")
+    if version != runtime:
         raise EmulateError(f"the artifact needs {runtime}: put it on the PATH, or name it by LAMBDA_PYTHON")
-    return answer.stdout.strip()
+    return python
 
 
 async def _serve(function: Function, options: Options) -> None:
