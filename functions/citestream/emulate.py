@@ -126,7 +126,7 @@ def _interpreter(runtime: str) -> str:
     asked = "import os, sys; print('python%d.%d' % sys.version_info[:2], os.path.realpath(sys.executable))"
     answer = subprocess.run([found, "-c", asked], capture_output=True, text=True) if found else None  # noqa: S603
     version, _, python = answer.stdout.strip().partition(" ") if answer else ("", "", "")
-    if version != runtime:
+    if not answer or not version.startswith(runtime):
         raise EmulateError(f"the artifact needs {runtime}: put it on the PATH, or name it by LAMBDA_PYTHON")
     return python
 
