@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
 from asgi_lambda.emulator import Emulator, Function, Invocation, Options
 
@@ -155,6 +156,13 @@ def rie_binary() -> Path | None:
     """The Runtime Interface Emulator for this machine, where SAM CLI is installed."""
     machine = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
     return next(SAM.glob(f"lib/python*/site-packages/samcli/local/rapid/aws-lambda-rie-{machine}"), None)
+
+
+# Where CI runs it must be there: `make test` installs it.
+needs_rie = pytest.mark.skipif(
+    rie_binary() is None and not os.environ.get("CI"),
+    reason="no Runtime Interface Emulator: `make build/sam/.done` installs SAM CLI, which has it",
+)
 
 
 class Rie:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.emulated import loop_function
-from tests.lambda_platform import emulated, rie, rie_binary
+from tests.lambda_platform import emulated, needs_rie, rie
 
 MODE = "Lambda-Runtime-Function-Response-Mode: "
 OK = (202, '{"status":"OK"}\n')
@@ -105,12 +105,10 @@ os.rename("results.part", "results.json")
 
 
 @pytest.mark.parametrize("name", CALLS)
-@pytest.mark.parametrize("lambda_", ["emulator", "rie"])
+@pytest.mark.parametrize("lambda_", ["emulator", pytest.param("rie", marks=needs_rie)])
 def test_calls(tmp_path: Path, name: str, lambda_: str) -> None:
     calls, expected = CALLS[name]
     function = loop_function(tmp_path, CODE.format(calls=", ".join(calls)), timeout=5)
-    if lambda_ == "rie" and not rie_binary():
-        pytest.skip("SAM CLI is not installed, so there is no Runtime Interface Emulator to compare with")
     if lambda_ == "emulator":
         with emulated(function, init_limit=5) as ours:
             ours.request("/")

@@ -20,11 +20,7 @@ from typing import Any
 import pytest
 
 from asgi_lambda.emulator import Faults
-from tests.lambda_platform import Emulated, Platform, emulated, function, rie, rie_binary
-
-needs_rie = pytest.mark.skipif(
-    rie_binary() is None, reason="no Runtime Interface Emulator: `make build/sam/.done` installs SAM CLI, which has it"
-)
+from tests.lambda_platform import Emulated, Platform, emulated, function, needs_rie, rie
 
 
 @pytest.fixture(scope="module", params=["emulator", pytest.param("rie", marks=needs_rie)])

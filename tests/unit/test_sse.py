@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -102,8 +103,8 @@ async def never() -> Message:
     return {"type": "http.disconnect"}
 
 
-async def call(chunks: Chunks, send: Any, receive: Any = never) -> None:
-    await EventStreamResponse(chunks(), {"Location": "/x"})({"type": "http"}, receive, send)
+async def call(chunks: Chunks, send: Any, receive: Any = never, until: float | None = None) -> None:
+    await EventStreamResponse(chunks(), {"Location": "/x"}, until)({"type": "http"}, receive, send)
 
 
 async def test_the_response_opens_with_a_comment_and_ends_with_an_empty_body() -> None:
@@ -189,3 +190,19 @@ async def test_no_task_is_left_behind() -> None:
     before = asyncio.all_tasks()
     await call(Chunks(b"a"), send)
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize(
+    ("chunks", "seconds", "ended"),
+    [(Chunks(b"a", endless=True), 0.5, True), (Chunks(b"a", error=TimeoutError("the store's")), 60.0, False)],
+    ids=["its own limit", "another's"],
+)
+async def test_only_the_limit_ends_a_stream_in_good_order(chunks: Chunks, seconds: float, ended: bool) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await call(chunks, send, until=time.time() + seconds)
+    assert (sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}) is ended
+    assert b"a" in [message.get("body") for message in sent]

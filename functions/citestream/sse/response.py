@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -57,10 +57,13 @@ class EventStreamResponse(Response):
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": OPEN, "more_body": True})
-        with suppress(TimeoutError):
-            async with asyncio.timeout(None if self._until is None else self._until - time.time()):
+        try:
+            async with asyncio.timeout(None if self._until is None else self._until - time.time()) as limit:
                 async for chunk in self._chunks:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except TimeoutError:
+            if not limit.expired():
+                raise  # it was not ours
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
