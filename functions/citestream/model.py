@@ -16,12 +16,34 @@ FailureCode = Literal["timeout", "cancelled", "upstream_error", "producer_lost",
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file as ingested: its name below what was ingested, and its normalised text, whole."""
+    """A file as ingested: its name below what was ingested, and its normalised text, whole.
+
+    ``access`` lists the principals who may read it; None is everybody who may read its knowledge base.
+    """
 
     document_id: str
     name: str
     kb_id: str
     text: str
+    access: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentEntry:
+    """A line of the list of documents. ``reason`` says why the file as it is now can't be read, where it can't.
+
+    ``chunk_count`` is what can be found of it: of its last version that could be read. ``updated_at`` is in Unix
+    seconds.
+    """
+
+    document_id: str
+    document_name: str
+    kb_id: str
+    state: Literal["ready", "failed"]
+    reason: str | None
+    chunk_count: int
+    updated_at: float
+    access: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +86,13 @@ class Results:
     """The passages of an answer, or a part of them where a frame can't hold all."""
 
     results: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The documents that an answer is written from: for the stream's record, never sent."""
+
+    document_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +160,12 @@ class Failure:
     retryable: bool
 
 
-Event = Results | Token | Citation | Done | Failure
+Event = Results | Sources | Token | Citation | Done | Failure
+
+
+def may_see(access: tuple[str, ...] | None, principals: frozenset[str] | None) -> bool:
+    """Whether a document of that access is for a caller with these principals; None has no document withheld."""
+    return access is None or principals is None or not principals.isdisjoint(access)
 
 
 def document_id(kb_id: str, name: str) -> str:

@@ -1,0 +1,104 @@
+"""AWS, called from an event loop: boto3's clients on threads of their own, its errors told in two kinds."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from citestream.errors import StoreUnavailable
+
+# As many calls at a time: the knowledge bases of a question are searched side by side.
+_THREADS = 16
+# Standard mode waits between attempts, with jitter (https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html).
+_ATTEMPTS = 4
+# Clients wait some 5 s for a first byte: who can't answer by then says so.
+_CONNECT_SECONDS = 1.0
+_READ_SECONDS = 5.0
+# What is no answer but the lack of one, after all attempts.
+_UNAVAILABLE_STATUS = 500
+_UNAVAILABLE = frozenset(
+    {
+        *("ThrottlingException", "TooManyRequestsException", "ProvisionedThroughputExceededException"),
+        *("RequestLimitExceeded", "RequestTimeoutException", "SlowDown", "TransactionInProgressException"),
+        *("AccessDeniedException", "AccessDenied", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId"),
+        *("UnrecognizedClientException", "SignatureDoesNotMatch", "ServiceQuotaExceededException"),
+        *("InvalidSignatureException", "NoSuchBucket"),
+    }
+)
+
+
+class Refused(Exception):
+    """AWS has answered, and the answer is no: a condition that does not hold, a key that is not there.
+
+    ``code`` is the error's, as ``ConditionalCheckFailedException``; ``response`` is all that came with it.
+    """
+
+    def __init__(self, code: str, message: str, response: dict[str, Any]) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.response = response
+
+
+class Aws:
+    """The services of one region, with the credentials that boto3 finds; nothing is asked before the first call."""
+
+    def __init__(self, region: str | None = None) -> None:
+        self._region = region
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="aws")
+        self._clients: dict[str, Any] = {}
+        self._making = threading.Lock()
+
+    async def call(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
+        """What the operation of boto3's client of that service returns.
+
+        Raises StoreUnavailable where AWS does not answer, or does not let us ask, and Refused.
+        """
+        return await asyncio.get_running_loop().run_in_executor(
+            self._executor, self.call_now, service, operation, arguments
+        )
+
+    def call_now(self, service: str, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """``call`` for who is on a thread already."""
+        from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+
+        try:
+            found: dict[str, Any] = getattr(self._client(service), operation)(**arguments)
+        except ClientError as error:
+            raise _told(f"{service} {operation}", dict(error.response)) from error
+        except (BotoCoreError, OSError) as error:
+            raise StoreUnavailable(f"{service} {operation}: {error}") from error
+        return found
+
+    async def aclose(self) -> None:
+        """Wait for running calls."""
+        await asyncio.to_thread(self._executor.shutdown)
+
+    def _client(self, service: str) -> Any:
+        with self._making:  # boto3 makes one client at a time
+            if service not in self._clients:
+                self._clients[service] = _client(service, self._region)
+            return self._clients[service]
+
+
+def _client(service: str, region: str | None) -> Any:
+    import boto3  # type: ignore[import-untyped]
+    from botocore.config import Config  # type: ignore[import-untyped]
+
+    config = Config(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        max_pool_connections=_THREADS,
+        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+    )
+    return boto3.Session().client(service, region_name=region, config=config)
+
+
+def _told(call: str, response: dict[str, Any]) -> Exception:
+    code = str(response.get("Error", {}).get("Code", ""))
+    message = str(response.get("Error", {}).get("Message", ""))
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if status >= _UNAVAILABLE_STATUS or code in _UNAVAILABLE:
+        return StoreUnavailable(f"{call}: {code}: {message}")
+    return Refused(code, message, response)
