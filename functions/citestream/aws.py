@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from citestream.errors import StoreUnavailable
 
+T = TypeVar("T")
 # As many calls at a time: the knowledge bases of a question are searched side by side.
 _THREADS = 16
 # Standard mode waits between attempts, with jitter (https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html).
@@ -55,21 +57,26 @@ class Aws:
 
         Raises StoreUnavailable where AWS does not answer, or does not let us ask, and Refused.
         """
-        return await asyncio.get_running_loop().run_in_executor(
-            self._executor, self.call_now, service, operation, arguments
-        )
 
-    def call_now(self, service: str, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """``call`` for who is on a thread already."""
+        def work(client: Any) -> dict[str, Any]:
+            found: dict[str, Any] = getattr(client, operation)(**arguments)
+            return found
+
+        return await self.run(service, work)
+
+    async def run(self, service: str, work: Callable[[Any], T]) -> T:
+        """What ``work`` returns, done on a thread with boto3's client of that service. Raises as ``call`` does."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, service, work)
+
+    def _run(self, service: str, work: Callable[[Any], T]) -> T:
         from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
 
         try:
-            found: dict[str, Any] = getattr(self._client(service), operation)(**arguments)
+            return work(self._client(service))
         except ClientError as error:
-            raise _told(f"{service} {operation}", dict(error.response)) from error
+            raise _told(f"{service} {error.operation_name}", dict(error.response)) from error
         except (BotoCoreError, OSError) as error:
-            raise StoreUnavailable(f"{service} {operation}: {error}") from error
-        return found
+            raise StoreUnavailable(f"{service}: {error}") from error
 
     async def aclose(self) -> None:
         """Wait for running calls."""
