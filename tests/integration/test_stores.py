@@ -34,13 +34,13 @@ def test_a_file_that_another_version_has_taken_over_is_503(
         with closing(sqlite3.connect(tmp_path / name)) as file, file:
             file.execute("PRAGMA user_version = 99")
         check_unavailable(httpx.post(f"{url}/api/v1/search", json={"query": "x"}))
-    assert "has schema version 99, this program needs 1" in caplog.text
+    assert "has schema version 99, this program needs" in caplog.text
     assert not any(record.exc_info for record in caplog.records)
 
 
 @pytest.mark.parametrize("name", ["index.db", "streams.db"])
 @pytest.mark.parametrize(
-    ("version", "message"), [(0, "file is not a database"), (99, "has schema version 99, this program needs 1")]
+    ("version", "message"), [(0, "file is not a database"), (99, "has schema version 99, this program needs")]
 )
 def test_a_server_does_not_start_with_a_file_that_is_none_of_its_own(
     tmp_path: Path, name: str, version: int, message: str

@@ -122,7 +122,7 @@ async def test_writes_that_wait_in_a_row_wait_no_longer_than_one(
             StoreUnavailable,
             r"streams\.db: file is not a database",
         ),
-        (99, b"", WrongIndex, r"streams\.db has schema version 99, this program needs 1: move it away"),
+        (99, b"", WrongIndex, r"streams\.db has schema version 99, this program needs 2: move it away"),
     ],
 )
 async def test_a_file_that_can_not_be_the_log_is_noticed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from citestream.model import Event
@@ -30,17 +30,22 @@ class Hub:
         self._live: dict[str, tuple[Production, asyncio.Task[None]]] = {}
 
     async def start(
-        self, owner: str, produce: Callable[[str], AsyncGenerator[Event]], deadline: float | None = None
+        self,
+        owner: str,
+        produce: Callable[[str], AsyncGenerator[Event]],
+        deadline: float | None = None,
+        kb_ids: Sequence[str] = (),
     ) -> str:
         """Begin to produce the events of ``produce(stream_id)`` and return the stream's id.
 
-        It ends by ``deadline`` (seconds since 1970) where there is one before its own time limit. Raises
-        StoreUnavailable.
+        It ends by ``deadline`` (seconds since 1970) where there is one before its own time limit. ``kb_ids`` are the
+        knowledge bases that it is written from. Raises StoreUnavailable.
         """
         stream_id = secrets.token_hex(16)
         production = Production(stream_id, self._log, self.limits)
         lease_until = time.time() + self.limits.lease
-        await self._log.create(StreamRecord(stream_id, owner, production.producer, lease_until))
+        record = StreamRecord(stream_id, owner, production.producer, lease_until, kb_ids=tuple(kb_ids))
+        await self._log.create(record)
         task = asyncio.create_task(production.run(produce(stream_id), deadline), name=f"production {stream_id}")
         self._live[stream_id] = (production, task)
         task.add_done_callback(lambda _: self._live.pop(stream_id))

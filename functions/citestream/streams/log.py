@@ -17,7 +17,9 @@ class Fenced(Exception):
 class StreamRecord:
     """What is known of a stream beside its events. Times are Unix seconds.
 
-    Its producer lives while ``lease_until`` is in the future. ``last`` is the number of its newest event.
+    Its producer lives while ``lease_until`` is in the future. ``last`` is the number of its newest event. Who comes
+    back to it must be allowed to read the knowledge bases and documents that it is written from; ``documents`` is
+    empty until they are known, which is before the first event, and where none could have been withheld.
     """
 
     stream_id: str
@@ -27,6 +29,8 @@ class StreamRecord:
     ended_at: float | None = None
     cancelled: bool = False
     last: int = 0
+    kb_ids: tuple[str, ...] = ()
+    documents: tuple[str, ...] = ()
 
 
 class StreamLog(Protocol):
@@ -41,6 +45,10 @@ class StreamLog(Protocol):
         ...
 
     async def get(self, stream_id: str) -> StreamRecord | None: ...
+
+    async def note_sources(self, stream_id: str, producer: str, document_ids: Sequence[str]) -> None:
+        """Set the record's ``documents``; of a producer that is not the stream's, nothing is taken."""
+        ...
 
     async def append(self, stream_id: str, producer: str, entry: Entry) -> None:
         """Write event ``entry.n``; a final one ends the stream. Raises Fenced when another producer did."""

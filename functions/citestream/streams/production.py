@@ -6,14 +6,14 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from citestream.answer.answerer import AnswerError
-from citestream.errors import StoreUnavailable
-from citestream.model import Event, Failure, Results
+from citestream.errors import StoreUnavailable, WrongIndex
+from citestream.model import Event, Failure, Results, Sources
 from citestream.streams.coalesce import coalesce
 from citestream.streams.entry import Entry, split_results, to_entry
 from citestream.streams.log import Fenced, StreamLog
@@ -24,6 +24,9 @@ TIMEOUT = Failure("timeout", "The answer took too long.", retryable=True)
 CANCELLED = Failure("cancelled", "The answer was stopped.", retryable=False)
 PRODUCER_LOST = Failure("producer_lost", "The server that wrote this answer was lost.", retryable=True)
 INTERNAL_ERROR = Failure("internal_error", "Something went wrong while the answer was written.", retryable=True)
+WRONG_EMBEDDER = Failure(
+    "internal_error", "A knowledge base was indexed with another embedding model.", retryable=False
+)
 STORE_FAILED = Failure("internal_error", "The documents can't be searched just now.", retryable=True)
 
 
@@ -123,6 +126,9 @@ class Production:
             _LOG.warning("stream %s was taken over: stopped", self.stream_id)
         except AnswerError as error:
             await self._end(Failure(error.code, error.message, error.retryable))
+        except WrongIndex as error:
+            _LOG.error("stream %s: %s", self.stream_id, error)
+            await self._end(WRONG_EMBEDDER)
         except StoreUnavailable:
             _LOG.exception("stream %s: the index does not answer", self.stream_id)
             await self._end(STORE_FAILED)
@@ -133,11 +139,20 @@ class Production:
     async def _append_all(self, events: AsyncGenerator[Event]) -> None:
         async with aclosing(coalesce(events, self._limits.coalesce, self._limits.token_bytes)) as joined:
             async for event in joined:
+                if isinstance(event, Sources):
+                    await self._note(event)
+                    continue
                 for part in split_results(event.results) if isinstance(event, Results) else [event]:
                     await self._append(part)
                 if self._ended:
                     return
         raise RuntimeError("the answer ended without a terminal event")
+
+    async def _note(self, sources: Sources) -> None:
+        """Tell the log what the answer is written from, before it holds an event that tells of that."""
+        if sources.document_ids:
+            noting = self._log.note_sources(self.stream_id, self.producer, sources.document_ids)
+            await self._logged_by(noting, "its sources")
 
     async def _end(self, failure: Failure) -> None:
         try:
@@ -159,12 +174,15 @@ class Production:
     async def _write(self, entry: Entry) -> bool:
         """Write the entry to the log; False where the log has failed, now or before."""
         if self._logged:
-            try:
-                await self._log.append(self.stream_id, self.producer, entry)
-            except StoreUnavailable:
-                _LOG.exception("stream %s goes on without ids: its log failed at event %s", self.stream_id, entry.n)
-                self._logged = False
+            await self._logged_by(self._log.append(self.stream_id, self.producer, entry), f"event {entry.n}")
         return self._logged
+
+    async def _logged_by(self, writing: Awaitable[None], what: str) -> None:
+        try:
+            await writing
+        except StoreUnavailable:
+            _LOG.exception("stream %s goes on without ids: its log failed at %s", self.stream_id, what)
+            self._logged = False
 
     async def _watch(self) -> None:
         """Keep the lease, and notice a cancel that another process has asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import time
@@ -18,11 +19,11 @@ _LOG = logging.getLogger("citestream.streams")
 T = TypeVar("T")
 # Clients wait some 5 s for a first byte: who can't write by then says so.
 _PATIENCE_SECONDS = 3.0
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE streams (
     stream_id TEXT PRIMARY KEY, owner TEXT NOT NULL, producer TEXT NOT NULL, lease_until REAL NOT NULL,
-    ended_at REAL, cancelled INTEGER NOT NULL DEFAULT 0
+    ended_at REAL, cancelled INTEGER NOT NULL DEFAULT 0, kb_ids TEXT NOT NULL, documents TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX streams_by_end ON streams (ifnull(ended_at, lease_until));
 CREATE TABLE events (
@@ -32,7 +33,7 @@ CREATE TABLE events (
 """
 _RECORD = """
 SELECT stream_id, owner, producer, lease_until, ended_at, cancelled,
-       (SELECT ifnull(max(n), 0) FROM events WHERE events.stream_id = streams.stream_id)
+       (SELECT ifnull(max(n), 0) FROM events WHERE events.stream_id = streams.stream_id), kb_ids, documents
 FROM streams WHERE stream_id = ?
 """
 
@@ -59,15 +60,24 @@ class SqliteStreamLog:
 
     async def create(self, record: StreamRecord) -> None:
         row = (record.stream_id, record.owner, record.producer, record.lease_until)
-        sql = "INSERT INTO streams (stream_id, owner, producer, lease_until) VALUES (?, ?, ?, ?)"
-        await self._write(lambda connection: connection.execute(sql, row))
+        lists = (json.dumps(record.kb_ids), json.dumps(record.documents))
+        sql = """
+            INSERT INTO streams (stream_id, owner, producer, lease_until, kb_ids, documents) VALUES (?, ?, ?, ?, ?, ?)
+        """
+        await self._write(lambda connection: connection.execute(sql, (*row, *lists)))
 
     async def get(self, stream_id: str) -> StreamRecord | None:
         row = await self._reader.run(lambda connection: connection.execute(_RECORD, (stream_id,)).fetchone())
         if row is None:
             return None
-        stream_id, owner, producer, lease_until, ended_at, cancelled, last = row
-        return StreamRecord(stream_id, owner, producer, lease_until, ended_at, bool(cancelled), last)
+        stream_id, owner, producer, lease_until, ended_at, cancelled, last, *lists = row
+        kb_ids, documents = map(tuple, map(json.loads, lists))
+        return StreamRecord(stream_id, owner, producer, lease_until, ended_at, bool(cancelled), last, kb_ids, documents)
+
+    async def note_sources(self, stream_id: str, producer: str, document_ids: Sequence[str]) -> None:
+        sql = "UPDATE streams SET documents = ? WHERE stream_id = ? AND producer = ?"
+        row = (json.dumps(document_ids), stream_id, producer)
+        await self._write(lambda connection: connection.execute(sql, row))
 
     async def append(self, stream_id: str, producer: str, entry: Entry) -> None:
         def work(connection: sqlite3.Connection) -> None:
