@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -25,8 +26,9 @@ FRESH = """
 from time import perf_counter
 start = perf_counter()
 from citestream.retrieval.minilm import load
+import asyncio
 embedder = load()
-embedder.embed(["How many days of leave can I carry over?"])
+asyncio.run(embedder.embed(["How many days of leave can I carry over?"]))
 milliseconds = (perf_counter() - start) * 1000
 import json, resource, sys
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)
@@ -49,21 +51,21 @@ def fresh(times: int) -> list[list[float]]:
     return [json.loads(run.stdout) for run in runs]
 
 
-def queries(embedder: MiniLM, count: int) -> list[float]:
+async def queries(embedder: MiniLM, count: int) -> list[float]:
     """Milliseconds of each of ``count`` queries of 5 to 12 words."""
     durations = []
     for seed in range(count):
         query = [text(5 + seed % 8, seed)]
         start = perf_counter()
-        embedder.embed(query)
+        await embedder.embed(query)
         durations.append((perf_counter() - start) * 1000)
     return durations
 
 
-def chunks_a_second(embedder: MiniLM, count: int, words: int) -> float:
+async def chunks_a_second(embedder: MiniLM, count: int, words: int) -> float:
     chunks = [text(words, seed) for seed in range(count)]
     start = perf_counter()
-    embedder.embed(chunks)
+    await embedder.embed(chunks)
     return count / (perf_counter() - start)
 
 
@@ -84,10 +86,10 @@ def main() -> None:
     milliseconds, resident, peak = (statistics.median(column) for column in zip(*starts, strict=True))
     print(f"cold: {milliseconds:.0f} ms from import to first vector, median of {options.starts} fresh processes")
     print(f"resident: {resident:.0f} MB after it, {peak:.0f} MB at the peak")
-    queries(embedder, 20)
-    durations = statistics.quantiles(queries(embedder, options.queries), n=100)
+    asyncio.run(queries(embedder, 20))
+    durations = statistics.quantiles(asyncio.run(queries(embedder, options.queries)), n=100)
     print(f"query of 5 to 12 words: {durations[49]:.1f} ms p50, {durations[98]:.1f} ms p99 of {options.queries}")
-    rate = chunks_a_second(embedder, options.chunks, options.words)
+    rate = asyncio.run(chunks_a_second(embedder, options.chunks, options.words))
     print(f"chunks of {options.words} words: {rate:.1f} a second over {options.chunks} in one call")
 
 

@@ -46,7 +46,7 @@ async def build(data: Path, chunks: int, knowledge_bases: int) -> None:
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         kb_id, name = f"kb{i % knowledge_bases}", f"{i}.txt"
         document = Document(document_id(kb_id, name), name, kb_id, "\n".join(texts))
-        await index.put(document, str(i), spans, vectors)
+        await index.put(document, str(i), spans, vectors.tolist())
     await index.aclose()
 
 

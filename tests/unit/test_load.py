@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
+import random
 import unicodedata
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 
 from citestream.ingest.files import Found, SourceFile, find_files
 from citestream.ingest.load import load
 from citestream.model import document_id
-from citestream.retrieval.embedder import Embedder
+from citestream.retrieval.embedder import Embedder, Vectors
 from citestream.retrieval.sqlite_index import SqliteIndex
+from citestream.retrieval.words import latin_share
 
 NFC, NFD = (unicodedata.normalize(form, "Überblick.md") for form in ("NFC", "NFD"))
 
@@ -29,11 +30,18 @@ class Counting:
     def __init__(self) -> None:
         self.counts: list[int] = []
 
-    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    def weight(self, query: str) -> float:
+        return 0.4 * latin_share(query)
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
         self.counts.append(len(texts))
-        rows = np.stack([np.random.default_rng(len(text)).standard_normal(16, np.float32) for text in texts])
-        unit: npt.NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        return unit
+        return [_unit_vector(len(text)) for text in texts]
+
+
+def _unit_vector(seed: int) -> list[float]:
+    numbers = random.Random(seed)
+    vector = [numbers.gauss(0, 1) for _ in range(16)]
+    return [number / math.hypot(*vector) for number in vector]
 
 
 @pytest.fixture

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import unicodedata
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 
 from citestream.errors import StoreUnavailable, WrongIndex
 from citestream.model import Chunk, Document, KnowledgeBase, document_id
+from citestream.retrieval.embedder import Vectors
 from citestream.retrieval.fusion import fuse
 from citestream.retrieval.sqlite_index import CANDIDATES, SqliteIndex
+from citestream.retrieval.words import latin_share
 
 
 def test_fusion_scales_each_side_and_weighs_it() -> None:
@@ -28,7 +29,11 @@ def test_fusion_with_one_side_alone_uses_the_whole_scale() -> None:
     assert fuse({1: 4.0, 2: 2.0}, {}, weight=0.4) == [(1, 1.0), (2, 0.5)]
     assert fuse({}, {9: 0.8, 2: 0.8}, weight=1.0) == [(2, 1.0), (9, 1.0)]
     assert fuse({}, {1: 0.8}, weight=0.0) == []
-    assert fuse({}, {}, weight=0.4) == []
+    assert fuse(dict[int, float](), {}, weight=0.4) == []
+
+
+def test_fusion_knows_candidates_by_strings_too() -> None:
+    assert fuse({"b": 2.0, "a": 2.0}, {"c": 0.1}, weight=0.5) == [("a", 0.5), ("b", 0.5), ("c", 0.5)]
 
 
 class Letters:
@@ -40,12 +45,13 @@ class Letters:
         self.id = name
         self.read: list[str] = []
 
-    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    def weight(self, query: str) -> float:
+        return 0.4 * latin_share(query)
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
         self.read += texts
-        rows = np.array([[float(letter in text) for letter in "abcdя"] for text in texts], np.float32)
-        lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
-        unit: npt.NDArray[np.float32] = rows / lengths
-        return unit
+        rows = [[float(letter in text) for letter in "abcdя"] for text in texts]
+        return [[number / max(math.hypot(*row), 1e-6) for number in row] for row in rows]
 
 
 @pytest.fixture
@@ -59,7 +65,7 @@ async def put(index: SqliteIndex, kb_id: str, name: str, *texts: str, vectors: b
     text = "\n".join(texts)
     spans = [Chunk(text.index(each), text.index(each) + len(each), page=1, section="Top") for each in texts]
     document = Document(document_id(kb_id, name), name, kb_id, text)
-    await index.put(document, text, spans, Letters().embed(texts) if vectors else None)
+    await index.put(document, text, spans, await Letters().embed(texts) if vectors else None)
     return document
 
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import stat
+from array import array
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from citestream.ingest.chunk import chunks
 from citestream.ingest.files import SourceFile
 from citestream.ingest.parse import MAX_BYTES, parse
 from citestream.ingest.parsed import UnreadableFile
 from citestream.model import Chunk, Document, document_id
-from citestream.retrieval.embedder import Embedder
+from citestream.retrieval.embedder import Embedder, Vectors
 from citestream.retrieval.index import Index
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 # Change it when the parsers or the chunks change: files that are the same then count as changed.
 _VERSION = "1"
@@ -97,11 +94,11 @@ async def _put(batch: list[_Ready], index: Index, embedder: Embedder | None) -> 
         yield Outcome(each.file, "added" if each.is_new else "updated")
 
 
-async def _embedded(texts: list[str], embedder: Embedder) -> npt.NDArray[np.float32]:
-    import numpy as np
-
-    slices = [texts[at : at + _BATCH] for at in range(0, len(texts), _BATCH)]
-    return np.concatenate([await asyncio.to_thread(embedder.embed, each) for each in slices])
+async def _embedded(texts: list[str], embedder: Embedder) -> Vectors:
+    vectors: list[array[float]] = []  # a quarter, at most, of what lists of floats take: it may be a large document
+    for at in range(0, len(texts), _BATCH):
+        vectors += (array("f", vector) for vector in await embedder.embed(texts[at : at + _BATCH]))
+    return vectors
 
 
 def _check_name(name: str) -> None:

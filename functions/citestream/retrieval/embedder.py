@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+#: Unit vectors, one for each text.
+Vectors = Sequence[Sequence[float]]
+
+
+class EmbeddingFailed(Exception):
+    """Texts could not be embedded. ``message`` is shown to the user: it holds no internals."""
+
+    def __init__(self, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retryable = retryable
 
 
 class Embedder(Protocol):
@@ -22,6 +30,10 @@ class Embedder(Protocol):
     @property
     def dimensions(self) -> int: ...
 
-    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """The texts' vectors, shape ``(len(texts), dimensions)``, each of length 1. Blocks; thread-safe."""
+    def weight(self, query: str) -> float:
+        """How much similarity counts beside words for this query: from 0, where it says nothing, to 1."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """The texts' vectors, ``dimensions`` numbers each. Raises EmbeddingFailed."""
         ...

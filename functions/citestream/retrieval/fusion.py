@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
+
+#: What candidates are known by in an index.
+Key = TypeVar("Key", int, str)
 
 
-def fuse(words: Mapping[int, float], meaning: Mapping[int, float], weight: float) -> list[tuple[int, float]]:
-    """Ids with scores from 0 to 1, best first; ``weight`` is that of meaning, 0 to 1.
+def fuse(words: Mapping[Key, float], meaning: Mapping[Key, float], weight: float) -> list[tuple[Key, float]]:
+    """Keys with scores from 0 to 1, best first; ``weight`` is that of meaning, 0 to 1.
 
     Word scores (BM25, larger is better) are scaled from 0 to their best, since 0 is what no match has. Cosines have
-    no such zero: they are scaled from the least to the best of the candidates. An id that one side lacks has 0
+    no such zero: they are scaled from the least to the best of the candidates. A key that one side lacks has 0
     there; one that has 0 in all is left out.
     """
     by_words = _scaled(words, 0.0)
@@ -23,6 +27,6 @@ def fuse(words: Mapping[int, float], meaning: Mapping[int, float], weight: float
     return sorted(((key, score) for key, score in total.items() if score > 0), key=lambda item: (-item[1], item[0]))
 
 
-def _scaled(scores: Mapping[int, float], zero: float) -> dict[int, float]:
+def _scaled(scores: Mapping[Key, float], zero: float) -> dict[Key, float]:
     span = max(scores.values(), default=0.0) - zero
     return {key: (score - zero) / span if span > 0 else 1.0 for key, score in scores.items()}

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from citestream.model import Chunk, Document, KnowledgeBase, Passage
+from citestream.model import Chunk, Document, DocumentEntry, KnowledgeBase, Passage
+from citestream.retrieval.embedder import Vectors
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+#: Whom a caller counts as, for documents that only some may read; None withholds nothing (the local caller).
+Principals = frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """What the index holds of a document: the hash of the file it came from, and whether its chunks have vectors."""
+    """What the index holds of a document: what it was made from, and whether its chunks have vectors.
+
+    ``digest`` is empty where the file has changed since and can't be read.
+    """
 
     digest: str
     embedded: bool
@@ -31,27 +34,51 @@ class Index(Protocol):
         """The ids of all knowledge bases: what every request asks for, and quick."""
         ...
 
-    async def knowledge_bases(self) -> Sequence[KnowledgeBase]: ...
+    async def knowledge_bases(self) -> Sequence[KnowledgeBase]:
+        """All of them; documents that never could be read don't count."""
+        ...
+
+    async def documents(self, kb_id: str, after: str = "", limit: int = 1000) -> Sequence[DocumentEntry]:
+        """By name (code points), those after the name ``after``, at most ``limit``; failed ones too."""
+        ...
 
     async def document(self, document_id: str) -> Document | None: ...
 
-    async def search(self, query: str, kb_ids: Sequence[str], top_k: int) -> Sequence[Passage]:
-        """The best passages of these knowledge bases, best first, each document in one version."""
+    async def access(self, document_ids: Sequence[str]) -> Mapping[str, tuple[str, ...] | None]:
+        """Who may read these documents: of those that are there."""
+        ...
+
+    async def search(
+        self, query: str, kb_ids: Sequence[str], top_k: int, principals: Principals = None
+    ) -> Sequence[Passage]:
+        """The best passages of these knowledge bases, best first, each document in one version.
+
+        Documents that ``principals`` may not read take no part: neither in the ranking nor in any score. Raises
+        WrongIndex where a knowledge base holds vectors of another embedder, and EmbeddingFailed.
+        """
         ...
 
     async def indexed(self, document_id: str) -> Indexed | None: ...
 
-    async def put(
-        self, document: Document, digest: str, chunks: Sequence[Chunk], vectors: npt.NDArray[np.float32] | None
-    ) -> None:
-        """Add the document, or replace it at once for every reader.
+    async def put(self, document: Document, digest: str, chunks: Sequence[Chunk], vectors: Vectors | None) -> None:
+        """Add the document, or replace it at once for every reader; it has failed no more.
 
-        ``vectors`` are the chunks', shape ``(len(chunks), dimensions)``; None where it is to be found by words alone.
+        ``vectors`` are the chunks'; None where it is to be found by words alone. Raises WrongIndex where the
+        knowledge base holds vectors of another embedder.
+        """
+        ...
+
+    async def fail(
+        self, document_id: str, kb_id: str, name: str, reason: str, access: tuple[str, ...] | None = None
+    ) -> None:
+        """Record that the file can't be read, and why. What was there of it before stays answerable.
+
+        ``access`` says who may see the record, where it is all that there is of the document.
         """
         ...
 
     async def remove(self, document_id: str) -> bool:
-        """Remove the document; False where there is none."""
+        """Remove the document and what is recorded of it; False where there is neither."""
         ...
 
     async def aclose(self) -> None: ...

@@ -6,27 +6,22 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from citestream.errors import WrongIndex
 from citestream.model import Chunk, Document, KnowledgeBase, Passage
 from citestream.retrieval import sqlite_schema
-from citestream.retrieval.embedder import Embedder
+from citestream.retrieval.embedder import Embedder, Vectors
 from citestream.retrieval.fusion import fuse
-from citestream.retrieval.index import Indexed
+from citestream.retrieval.index import Indexed, Principals
 from citestream.retrieval.sqlite_words import by_words
 from citestream.retrieval.vectors import VectorCache, to_blobs
-from citestream.retrieval.words import latin_share, terms
+from citestream.retrieval.words import terms
 from citestream.sqlite import Worker, opened, store_errors, transaction
 
-if TYPE_CHECKING:
-    from citestream.retrieval.vectors import Floats
-
 T = TypeVar("T")
-#: How many candidates each side puts up, and how much meaning weighs where the query is in Latin letters (the
-#: embedder reads English): the best of what was tried on other data than it is reported on.
+#: How many candidates each side puts up.
 CANDIDATES = 100
-WEIGHT = 0.4
 _THREADS = 4
 # A document that is replaced between the ranking and the reading has other row ids: it is looked for again.
 _TRIES = 3
@@ -87,7 +82,7 @@ class SqliteIndex:
         row = await self._worker.run(lambda connection: connection.execute(sql, (document_id,)).fetchone())
         return Indexed(row[0], bool(row[1])) if row else None
 
-    async def put(self, document: Document, digest: str, chunks: Sequence[Chunk], vectors: Floats | None) -> None:
+    async def put(self, document: Document, digest: str, chunks: Sequence[Chunk], vectors: Vectors | None) -> None:
         def work(connection: sqlite3.Connection) -> None:
             blobs = None if vectors is None else to_blobs(vectors)
             if blobs is not None and self._embedder is not None:
@@ -100,7 +95,9 @@ class SqliteIndex:
     async def remove(self, document_id: str) -> bool:
         return await self._write(lambda connection: sqlite_schema.remove(connection, document_id))
 
-    async def search(self, query: str, kb_ids: Sequence[str], top_k: int) -> Sequence[Passage]:
+    async def search(
+        self, query: str, kb_ids: Sequence[str], top_k: int, principals: Principals = None
+    ) -> Sequence[Passage]:
         for _ in range(_TRIES):
             whole, passages = await self._search(query, kb_ids, top_k)
             if whole:
@@ -109,12 +106,11 @@ class SqliteIndex:
 
     async def _search(self, query: str, kb_ids: Sequence[str], top_k: int) -> tuple[bool, list[Passage]]:
         """The passages, and whether they are what was ranked: not where one was replaced meanwhile."""
-        weight = WEIGHT * latin_share(query)
+        weight = self._embedder.weight(query) if self._embedder else 0.0
+        kbs = await self._worker.run(lambda connection: _kbs(connection, kb_ids))
         words, meaning = await asyncio.gather(
-            self._worker.run(
-                lambda connection: by_words(connection, terms(query), list(_kbs(connection, kb_ids)), CANDIDATES)
-            ),
-            self._worker.run(lambda connection: self._by_meaning(connection, query, _kbs(connection, kb_ids), weight)),
+            self._worker.run(lambda connection: by_words(connection, terms(query), list(kbs), CANDIDATES)),
+            self._by_meaning(query, kbs, weight),
         )
         ranked = fuse(words, meaning, weight)
         passages = await self._worker.run(lambda connection: _passages(connection, ranked, top_k))
@@ -130,13 +126,12 @@ class SqliteIndex:
 
         return await self._worker.run(whole)
 
-    def _by_meaning(
-        self, connection: sqlite3.Connection, query: str, kbs: dict[int, int], weight: float
-    ) -> dict[int, float]:
-        if self._embedder is None or self._cache is None or not kbs or not weight:
+    async def _by_meaning(self, query: str, kbs: dict[int, int], weight: float) -> dict[int, float]:
+        cache = self._cache
+        if self._embedder is None or cache is None or not kbs or not weight:
             return {}
-        (vector,) = self._embedder.embed([query])
-        return self._cache.nearest(connection, vector, kbs.items(), CANDIDATES)
+        (vector,) = await self._embedder.embed([query])
+        return await self._worker.run(lambda connection: cache.nearest(connection, vector, kbs.items(), CANDIDATES))
 
 
 def _kbs(connection: sqlite3.Connection, kb_ids: Sequence[str]) -> dict[int, int]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from citestream.retrieval.embedder import Vectors
 from citestream.retrieval.sqlite_schema import row_range
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 
-def to_blobs(vectors: Floats) -> list[bytes]:
+def to_blobs(vectors: Vectors) -> list[bytes]:
     """Each vector as the index stores it."""
-    return [row.tobytes() for row in vectors.astype("<f2")]
+    import numpy as np
+
+    return [np.asarray(vector, "<f2").tobytes() for vector in vectors]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class VectorCache:
     def nearest(
         self,
         connection: sqlite3.Connection,
-        query: Floats,
+        query: Sequence[float],
         generations: Iterable[tuple[int, int]],
         limit: int,
     ) -> dict[int, float]:
@@ -53,7 +56,8 @@ class VectorCache:
 
         matrices = [self._matrix(connection, kb, generation) for kb, generation in generations]
         # One choice among all: it takes as long as one among the chunks of each.
-        cosines = np.concatenate([matrix.vectors @ query for matrix in matrices])
+        numbers = np.asarray(query, np.float32)
+        cosines = np.concatenate([matrix.vectors @ numbers for matrix in matrices])
         rowids = np.concatenate([matrix.rowids for matrix in matrices])
         best = np.argpartition(cosines, -limit)[-limit:] if len(cosines) > limit else slice(None)
         return dict(zip(rowids[best].tolist(), cosines[best].tolist(), strict=True))
