@@ -1,11 +1,52 @@
-"""DynamoDB's typed values and ours: text, numbers, truth, lists and maps of them."""
+"""A table of DynamoDB, and its typed values: text, numbers, truth, lists and maps of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from citestream.aws import Aws, Refused
+
 Item = dict[str, dict[str, Any]]
+
+
+class Table:
+    """A table's operations, in plain values. All raise StoreUnavailable."""
+
+    def __init__(self, aws: Aws, name: str) -> None:
+        self.aws = aws
+        self.name = name
+
+    async def get(self, key: Item) -> dict[str, Any] | None:
+        """The item as it is now; None where there is none."""
+        found = await self.call("get_item", Key=key, ConsistentRead=True)
+        return from_item(found["Item"]) if "Item" in found else None
+
+    async def query(
+        self, values: Mapping[str, Any], limit: int | None = None, **condition: Any
+    ) -> list[dict[str, Any]]:
+        """The items of all pages, or the first ``limit``."""
+        found: list[dict[str, Any]] = []
+        more: dict[str, Any] = {} if limit is None else {"Limit": limit}
+        while True:
+            page = await self.call("query", ExpressionAttributeValues=to_item(values), **condition, **more)
+            found += map(from_item, page["Items"])
+            if "LastEvaluatedKey" not in page or (limit is not None and len(found) >= limit):
+                return found[:limit]
+            more["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    async def write(self, operation: str, **arguments: Any) -> bool:
+        """Do a conditional operation on one item; False where its condition does not hold."""
+        try:
+            await self.call(operation, **arguments)
+        except Refused as error:
+            if error.code != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
+
+    async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        return await self.aws.call("dynamodb", operation, TableName=self.name, **arguments)
 
 
 def to_item(values: Mapping[str, Any]) -> Item:
