@@ -15,7 +15,8 @@ from citestream.answer.extractive import ExtractiveAnswerer, plain
 from citestream.answer.markers import Markers
 from citestream.answer.overlap import Weights, stems
 from citestream.answer.pipeline import Pipeline, Question
-from citestream.model import Citation, Document, Done, Event, Passage, Results, Token
+from citestream.model import Citation, Document, Done, Event, Passage, Results, Sources, Token
+from citestream.retrieval.index import Principals
 
 GUIDE = "Access tokens live for 15 minutes. Refresh tokens live for 30 days. Both are revoked at logout."
 POLICY = "Laptops are encrypted. A lost laptop is reported within 1 hour. The desk is open all day."
@@ -235,17 +236,24 @@ def test_quoted_text_opens_nothing_and_holds_no_marker(quoted: str, shown: str) 
 
 
 class OneIndex:
-    """An index that has one document and finds what it is given."""
+    """An index that has one document and finds what it is given, for whomever it is."""
 
-    def __init__(self, passages: Sequence[Passage], text: str | None) -> None:
+    def __init__(
+        self, passages: Sequence[Passage], text: str | None, access: tuple[str, ...] | None = None, at_once: int = 1
+    ) -> None:
         self.passages = passages
         self.text = text
+        self.access = access
+        self.asked_for: list[Principals] = []
+        self.asked_together = asyncio.Barrier(at_once)
 
-    async def search(self, query: str, kb_ids: Sequence[str], top_k: int) -> Sequence[Passage]:
+    async def search(self, query: str, kb_ids: Sequence[str], top_k: int, principals: Principals) -> Sequence[Passage]:
+        self.asked_for.append(principals)
         return self.passages[:top_k]
 
     async def document(self, document_id: str) -> Document | None:
-        return Document(document_id, document_id, "kb", self.text) if self.text is not None else None
+        await self.asked_together.wait()
+        return Document(document_id, document_id, "kb", self.text, self.access) if self.text is not None else None
 
 
 class Scripted:
@@ -310,3 +318,47 @@ async def test_an_excerpt_that_stands_there_no_more_gives_way_to_what_does(
     assert found.excerpt == excerpt
     assert text is None or text[found.char_start : found.char_end] == excerpt
     assert support[0] <= found.support <= support[1]
+
+
+@pytest.mark.parametrize(
+    ("principals", "before"),
+    [
+        (None, []),
+        (frozenset({"ada"}), [Sources(("guide.md", "policy.md"))]),
+        (frozenset(), [Sources(("guide.md", "policy.md"))]),
+    ],
+)
+async def test_where_documents_may_be_withheld_the_sources_come_before_all_else(
+    principals: Principals, before: list[Event]
+) -> None:
+    index = OneIndex([passage(GUIDE), passage(POLICY, "policy.md"), passage(GUIDE)], GUIDE)
+    seen = await events(index, Scripted("Nothing."), principals=principals, results=True)
+    assert index.asked_for == [principals]
+    assert seen[: seen.index(Results(tuple(index.passages)))] == before
+    assert [event for event in seen if isinstance(event, Sources)] == before
+
+
+@pytest.mark.parametrize(
+    ("access", "excerpt", "support"),
+    [
+        (None, "Refresh tokens now live for 60 days.", True),
+        (("ada", "hr"), "Refresh tokens now live for 60 days.", True),
+        (("hr",), "Refresh tokens live for 30 days.", False),
+        ((), "Refresh tokens live for 30 days.", False),
+    ],
+)
+async def test_a_new_version_that_is_not_for_the_asker_is_not_shown(
+    access: tuple[str, ...] | None, excerpt: str, support: bool
+) -> None:
+    index = OneIndex([passage(GUIDE)], "Refresh tokens now live for 60 days.", access)
+    answerer = Scripted("Refresh tokens live for 30 days [1].")
+    seen = await events(index, answerer, principals=frozenset({"ada"}))
+    (found,) = (event for event in seen if isinstance(event, Citation))
+    assert (found.excerpt, found.support > 0) == (excerpt, support)
+
+
+async def test_all_cited_documents_are_asked_for_at_once() -> None:
+    index = OneIndex([passage(GUIDE), passage(GUIDE, "copy.md")], GUIDE, at_once=2)
+    async with asyncio.timeout(5):
+        seen = await events(index, Scripted("One [1]. Two [2]. Three [1]."))
+    assert [event.document_name for event in seen if isinstance(event, Citation)] == ["guide.md", "copy.md"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -11,20 +12,24 @@ from citestream.answer.answerer import NO_ANSWER, Answerer, Ending
 from citestream.answer.citations import cite, claims, in_place
 from citestream.answer.confidence import components, score
 from citestream.answer.markers import Markers
-from citestream.model import Citation, Done, Event, Passage, Results, Timing, Token
-from citestream.retrieval.index import Index
+from citestream.model import Citation, Done, Event, Passage, Results, Sources, Timing, Token, may_see
+from citestream.retrieval.index import Index, Principals
 
 DEFAULT_TOP_K = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, of which knowledge bases, for how many passages; ``results`` when the reader wants these too."""
+    """What is asked, of which knowledge bases, for how many passages; ``results`` when the reader wants these too.
+
+    ``principals`` are the asker's: documents that are not for any of them are neither found nor shown.
+    """
 
     text: str
     kb_ids: tuple[str, ...]
     top_k: int = DEFAULT_TOP_K
     results: bool = False
+    principals: Principals = None
 
 
 class Pipeline:
@@ -35,10 +40,15 @@ class Pipeline:
         self._answerer = answerer
 
     async def events(self, question: Question, stream_id: str) -> AsyncGenerator[Event]:
-        """The answer's events, ``Done`` last. Raises AnswerError and StoreUnavailable."""
+        """The answer's events, ``Done`` last; where documents may be withheld from the asker, ``Sources`` first.
+
+        Raises AnswerError, EmbeddingFailed, StoreUnavailable and WrongIndex.
+        """
         started = time.perf_counter()
-        passages = await self._index.search(question.text, question.kb_ids, question.top_k)
+        passages = await self._index.search(question.text, question.kb_ids, question.top_k, question.principals)
         retrieval = _milliseconds(started)
+        if question.principals is not None:
+            yield Sources(tuple(dict.fromkeys(passage.document_id for passage in passages)))
         if question.results:
             yield Results(tuple(passages))
         markers, ending, first_token = Markers(len(passages)), None, 0
@@ -56,7 +66,7 @@ class Pipeline:
             raise RuntimeError("the answerer stopped without an ending")
         answer = "".join(text)
         found = claims(answer, markers.marks)
-        citations = await self._verified(cite(found, markers.sources, passages))
+        citations = await self._verified(cite(found, markers.sources, passages), question.principals)
         for citation in citations:
             yield citation
         parts = components(question.text, found, citations, passages, markers.invalid)
@@ -86,10 +96,16 @@ class Pipeline:
                 elif out := markers.feed(piece):
                     yield out
 
-    async def _verified(self, citations: Sequence[Citation]) -> list[Citation]:
-        """The citations, each checked against its document as it is now."""
-        documents = {each: await self._index.document(each) for each in {one.document_id for one in citations}}
-        return [in_place(citation, documents[citation.document_id]) for citation in citations]
+    async def _verified(self, citations: Sequence[Citation], principals: Principals) -> list[Citation]:
+        """The citations, each checked against its document as it is now.
+
+        A document that has been withdrawn from the asker meanwhile is as good as removed: no word of what it has
+        become is shown.
+        """
+        ids = list({citation.document_id for citation in citations})
+        found = dict(zip(ids, await asyncio.gather(*map(self._index.document, ids)), strict=True))
+        readable = {id: each for id, each in found.items() if each and may_see(each.access, principals)}
+        return [in_place(citation, readable.get(citation.document_id)) for citation in citations]
 
 
 def _milliseconds(since: float) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 from citestream.answer.answerer import AnswerError
 from citestream.errors import StoreUnavailable, WrongIndex
 from citestream.model import Event, Failure, Results, Sources
+from citestream.retrieval.embedder import EmbeddingFailed
 from citestream.streams.coalesce import coalesce
 from citestream.streams.entry import Entry, split_results, to_entry
 from citestream.streams.log import Fenced, StreamLog
@@ -126,6 +127,9 @@ class Production:
             _LOG.warning("stream %s was taken over: stopped", self.stream_id)
         except AnswerError as error:
             await self._end(Failure(error.code, error.message, error.retryable))
+        except EmbeddingFailed as error:
+            _LOG.error("stream %s: the question can't be embedded: %r", self.stream_id, error.__cause__ or error)
+            await self._end(Failure("upstream_error", error.message, error.retryable))
         except WrongIndex as error:
             _LOG.error("stream %s: %s", self.stream_id, error)
             await self._end(WRONG_EMBEDDER)
