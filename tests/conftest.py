@@ -13,6 +13,11 @@ from citestream.app import load_embedder, open_index
 from citestream.ingest.files import find_files
 from citestream.ingest.load import load
 from citestream.settings import load_settings
+from tests.aws import aws_clients as aws_clients
+from tests.aws import aws_process as aws_process
+from tests.aws import aws_server as aws_server
+from tests.aws import aws_stores as aws_stores
+from tests.aws import no_real_aws as no_real_aws
 from tests.server import product
 
 SAMPLES = Path(citestream.__file__).parent / "samples"
