@@ -6,7 +6,7 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -14,19 +14,14 @@ import pytest
 
 from citestream.answer.answerer import AnswerError
 from citestream.errors import StoreUnavailable, WrongIndex
-from citestream.model import Done, Event, Passage, Results, Token
+from citestream.model import Event, Passage, Results, Token
 from citestream.sse.frames import FRAME_LIMIT
 from citestream.streams.entry import Entry, split_results, to_entry, to_frame
 from citestream.streams.hub import Hub
-from citestream.streams.log import Fenced, StreamRecord
+from citestream.streams.log import StreamRecord
 from citestream.streams.production import Limits
 from citestream.streams.sqlite_log import SqliteStreamLog
-
-LIMITS = Limits(answer=20, heartbeat=20, lease=10, cancel_poll=0.02, coalesce=0)
-
-
-def done(stream_id: str) -> Done:
-    return Done(50, "stop", stream_id, {})
+from tests.streams import LIMITS, Produce, done, entries, producing, record_of
 
 
 def passage(text: str) -> Passage:
@@ -45,34 +40,6 @@ async def hub(tmp_path: Path) -> AsyncGenerator[Hub]:
     hub = Hub(SqliteStreamLog(tmp_path / "streams.db", keep=3600), LIMITS)
     yield hub
     await hub.aclose()
-
-
-Produce = Callable[[str], AsyncGenerator[Event]]
-
-
-def producing(*steps: Event | asyncio.Event | Exception, end: bool = True) -> Produce:
-    async def produce(stream_id: str) -> AsyncGenerator[Event]:
-        for step in steps:
-            if isinstance(step, asyncio.Event):
-                await step.wait()
-            elif isinstance(step, Exception):
-                raise step
-            else:
-                yield step
-        if end:
-            yield done(stream_id)
-
-    return produce
-
-
-async def entries(hub: Hub, stream_id: str, after: int = 0) -> list[Entry]:
-    return [entry async for entry in hub.follow(stream_id, after) if entry is not None]
-
-
-async def record_of(log: SqliteStreamLog, stream_id: str) -> StreamRecord:
-    record = await log.get(stream_id)
-    assert record is not None
-    return record
 
 
 # --- a log in a file that others use, too
@@ -177,32 +144,6 @@ def test_no_results_are_one_empty_frame() -> None:
 # --- the log
 
 
-async def test_events_come_back_in_order_after_a_cursor(log: SqliteStreamLog) -> None:
-    await log.create(StreamRecord("s", "me", "p", 1.0))
-    for n, text in enumerate("abc", start=1):
-        await log.append("s", "p", to_entry(Token(text), n))
-    assert [entry.data for entry in await log.read("s", 1)] == ['{"text":"b"}', '{"text":"c"}']
-    assert await record_of(log, "s") == StreamRecord("s", "me", "p", 1.0, last=3)
-
-
-async def test_an_event_is_written_once(log: SqliteStreamLog) -> None:
-    await log.create(StreamRecord("s", "me", "p", 1.0))
-    await log.append("s", "p", to_entry(Token("mine"), 1))
-    with pytest.raises(Fenced):
-        await log.append("s", "other", to_entry(Token("theirs"), 1))
-    assert [entry.data for entry in await log.read("s", 0)] == ['{"text":"mine"}']
-
-
-async def test_a_final_event_ends_the_stream(log: SqliteStreamLog) -> None:
-    await log.create(StreamRecord("s", "me", "p", 1.0))
-    await log.append("s", "p", to_entry(done("s"), 1))
-    ended_at = (await record_of(log, "s")).ended_at
-    assert ended_at is not None
-    assert abs(ended_at - time.time()) < 60
-    await log.request_cancel("s")
-    assert not (await record_of(log, "s")).cancelled
-
-
 async def test_old_streams_are_removed_when_another_one_ends(tmp_path: Path) -> None:
     log = SqliteStreamLog(tmp_path / "streams.db", keep=1000)
     now = time.time()
@@ -239,17 +180,6 @@ async def test_every_reader_gets_every_event_whenever_it_comes(hub: Hub) -> None
     assert await middle == all_of_it[1:]
     assert await entries(hub, stream_id) == all_of_it
     assert await entries(hub, stream_id, after=2) == all_of_it[2:]
-
-
-async def test_a_reader_of_another_process_follows_the_log(hub: Hub, tmp_path: Path) -> None:
-    go_on = asyncio.Event()
-    stream_id = await hub.start("me", producing(Token("a"), go_on, Token("b")))
-    other = Hub(SqliteStreamLog(tmp_path / "streams.db", keep=3600), LIMITS)
-    there = other.follow(stream_id)
-    assert (await anext(there)) == Entry(1, "token", '{"text":"a"}')
-    go_on.set()
-    assert [entry.event async for entry in there if entry] == ["token", "done"]
-    await other.aclose()
 
 
 async def test_what_is_appended_while_a_reader_takes_its_time_does_not_wait_for_the_next_event(hub: Hub) -> None:
@@ -404,15 +334,6 @@ async def test_cancelling_ends_the_production_and_closes_its_source(hub: Hub) ->
     await closed.wait()
 
 
-async def test_another_process_can_cancel(hub: Hub, tmp_path: Path) -> None:
-    stream_id = await hub.start("me", producing(asyncio.Event()))
-    other = Hub(SqliteStreamLog(tmp_path / "streams.db", keep=3600), LIMITS)
-    await other.cancel(stream_id)
-    (last,) = await entries(hub, stream_id)
-    assert json.loads(last.data)["code"] == "cancelled"
-    await other.aclose()
-
-
 async def test_a_readers_leaving_does_not_end_the_production(hub: Hub) -> None:
     go_on = asyncio.Event()
     stream_id = await hub.start("me", producing(Token("a"), go_on, Token("b")))
@@ -421,55 +342,6 @@ async def test_a_readers_leaving_does_not_end_the_production(hub: Hub) -> None:
     await reader.aclose()
     go_on.set()
     assert [entry.event for entry in await entries(hub, stream_id)] == ["token", "token", "done"]
-
-
-async def test_a_lost_producers_stream_is_sealed_by_whoever_reads_it(log: SqliteStreamLog, hub: Hub) -> None:
-    await log.create(StreamRecord("s", "me", "gone", lease_until=time.time() - 1))
-    await log.append("s", "gone", to_entry(Token("a"), 1))
-    both = await asyncio.gather(entries(hub, "s"), entries(hub, "s"))
-    assert both[0] == both[1]
-    assert [entry.n for entry in both[0]] == [1, 2]
-    assert json.loads(both[0][-1].data)["code"] == "producer_lost"
-    assert (await record_of(log, "s")).ended_at is not None
-
-
-async def test_a_producer_that_was_taken_over_stops_and_its_readers_go_on_from_the_log(
-    hub: Hub, log: SqliteStreamLog
-) -> None:
-    go_on = asyncio.Event()
-    stream_id = await hub.start("me", producing(Token("a"), go_on, Token("never sent")))
-    reader = hub.follow(stream_id)
-    first = await anext(reader)
-    await log.append(stream_id, "another", to_entry(done(stream_id), 2))
-    go_on.set()
-    assert [first, *[entry async for entry in reader]] == await log.read(stream_id, 0)
-
-
-async def test_the_lease_is_renewed(tmp_path: Path) -> None:
-    hub = Hub(SqliteStreamLog(tmp_path / "streams.db", keep=3600), Limits(lease=0.05, cancel_poll=0.01))
-    stream_id = await hub.start("me", producing(asyncio.Event()))
-    first = await hub.record(stream_id)
-    assert first is not None
-    while (now := await hub.record(stream_id)) is not None and now.lease_until == first.lease_until:
-        await asyncio.sleep(0)
-    assert now is not None
-    assert now.lease_until > first.lease_until
-    await hub.aclose()
-
-
-async def test_when_the_log_fails_the_stream_goes_on_without_ids(
-    hub: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    go_on = asyncio.Event()
-    stream_id = await hub.start("me", producing(Token("a"), go_on, Token("b")))
-    reader = hub.follow(stream_id)
-    first = await anext(reader)
-    assert first == Entry(1, "token", '{"text":"a"}')
-    with closing(sqlite3.connect(tmp_path / "streams.db")) as file, file:
-        file.execute("DROP TABLE events")
-    go_on.set()
-    assert [(entry.n, entry.event) async for entry in reader if entry] == [(None, "token"), (None, "done")]
-    assert "goes on without ids" in caplog.text
 
 
 async def test_closing_the_hub_ends_what_is_being_produced(tmp_path: Path, log: SqliteStreamLog) -> None:

@@ -41,8 +41,10 @@ class DynamoStreamLog:
         self._keep = keep
 
     async def create(self, record: StreamRecord) -> None:
-        values = {"owner": record.owner, "producer": record.producer, "kb_ids": record.kb_ids}
-        await self._put_once(_key(record.stream_id, _RECORD) | values | self._lease(record.lease_until))
+        item = _key(record.stream_id, _RECORD) | self._lease(record.lease_until)
+        item |= {"owner": record.owner, "producer": record.producer}
+        item |= {"kb_ids": record.kb_ids, "documents": record.documents}
+        await self._put_once(item)
 
     async def get(self, stream_id: str) -> StreamRecord | None:
         last_two = await self._query(stream_id, _EVENT, ScanIndexForward=False, Limit=2)
@@ -103,7 +105,7 @@ class DynamoStreamLog:
             cancelled=item.get("cancelled", False),
             last=_n(newest) if newest else 0,
             kb_ids=tuple(item["kb_ids"]),
-            documents=tuple(item.get("documents", ())),
+            documents=tuple(item["documents"]),
         )
 
     async def _put_once(self, item: Mapping[str, Any]) -> None:
