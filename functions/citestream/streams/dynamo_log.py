@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from citestream.aws import Aws, Refused
-from citestream.dynamo import from_item, to_item
+from citestream.dynamo import Table, from_item, to_item
 from citestream.errors import StoreUnavailable
 from citestream.streams.entry import Entry
 from citestream.streams.log import Fenced, StreamRecord
@@ -36,8 +36,7 @@ class DynamoStreamLog:
     """
 
     def __init__(self, aws: Aws, table: str, keep: float) -> None:
-        self._aws = aws
-        self._table = table
+        self._table = _PatientTable(aws, table)
         self._keep = keep
 
     async def create(self, record: StreamRecord) -> None:
@@ -47,7 +46,7 @@ class DynamoStreamLog:
         await self._put_once(item)
 
     async def get(self, stream_id: str) -> StreamRecord | None:
-        last_two = await self._query(stream_id, _EVENT, ScanIndexForward=False, Limit=2)
+        last_two = await self._query(stream_id, _EVENT, limit=2, ScanIndexForward=False)
         return self._record(last_two[::-1])
 
     async def append(self, stream_id: str, producer: str, entry: Entry) -> None:
@@ -111,7 +110,7 @@ class DynamoStreamLog:
     async def _put_once(self, item: Mapping[str, Any]) -> None:
         """Write an item that is not there yet. Raises Fenced where another one is."""
         try:
-            await self._call(
+            await self._table.call(
                 "put_item",
                 Item=to_item(item),
                 ConditionExpression="attribute_not_exists(pk)",
@@ -127,46 +126,36 @@ class DynamoStreamLog:
     async def _update(self, stream_id: str, producer: str, values: Mapping[str, Any]) -> None:
         """Change the record of a stream that this producer has; any other stays as it is."""
         named = {f":{name}": value for name, value in values.items()}
-        try:
-            await self._call(
-                "update_item",
-                Key=to_item(_key(stream_id, _RECORD)),
-                UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in values),
-                ConditionExpression="producer = :producer",
-                ExpressionAttributeValues=to_item({":producer": producer, **named}),
-            )
-        except Refused:
-            return
+        await self._table.write(
+            "update_item",
+            Key=to_item(_key(stream_id, _RECORD)),
+            UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in values),
+            ConditionExpression="producer = :producer",
+            ExpressionAttributeValues=to_item({":producer": producer, **named}),
+        )
 
     async def _query(self, stream_id: str, after: str, **options: Any) -> list[dict[str, Any]]:
-        """A stream's items behind the sort key ``after``, as they are now: all of them, or ``Limit``."""
+        """A stream's items behind the sort key ``after``, as they are now."""
         if len(stream_id) > _LONGEST_ID:
             return []
-        items: list[dict[str, Any]] = []
-        while True:
-            page = await self._call(
-                "query",
-                KeyConditionExpression="pk = :pk AND sk > :after",
-                ExpressionAttributeValues=to_item({":pk": f"S#{stream_id}", ":after": after}),
-                ConsistentRead=True,
-                **options,
-            )
-            items += map(from_item, page["Items"])
-            if "Limit" in options or "LastEvaluatedKey" not in page:
-                return items
-            options["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        values = {":pk": f"S#{stream_id}", ":after": after}
+        condition = "pk = :pk AND sk > :after"
+        return await self._table.query(values, KeyConditionExpression=condition, ConsistentRead=True, **options)
 
-    async def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        """Raises Refused where the condition does not hold, and StoreUnavailable for whatever else is no answer."""
+
+class _PatientTable(Table):
+    """Its calls raise Refused where a condition does not hold, StoreUnavailable for all that is no answer in time."""
+
+    async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                return await self._aws.call("dynamodb", operation, TableName=self._table, **arguments)
+                return await super().call(operation, **arguments)
         except TimeoutError as error:
             raise StoreUnavailable(f"dynamodb {operation}: no answer within {_PATIENCE_SECONDS:g} s") from error
         except Refused as refused:
             if refused.code == "ConditionalCheckFailedException":
                 raise
-            raise StoreUnavailable(f"dynamodb {operation} of {self._table}: {refused}") from refused
+            raise StoreUnavailable(f"dynamodb {operation} of {self.name}: {refused}") from refused
 
 
 def _without_gap(events: Sequence[Mapping[str, Any]], first: int) -> Iterator[Entry]:
