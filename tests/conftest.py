@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import citestream
-from citestream.app import load_embedder, open_index
 from citestream.ingest.files import find_files
 from citestream.ingest.load import load
 from citestream.settings import load_settings
+from citestream.stores import open_embedder, open_index
 from tests.aws import aws_clients as aws_clients
 from tests.aws import aws_process as aws_process
 from tests.aws import aws_server as aws_server
@@ -47,8 +47,9 @@ def url(library: Path) -> Iterator[str]:
 
 
 async def _ingest_samples(data: Path) -> None:
-    embedder = load_embedder()
-    index = open_index(load_settings({}, data=data), embedder)
+    settings = load_settings({}, data=data)
+    embedder = open_embedder(settings)
+    index = open_index(settings, embedder)
     for kb_id in ("engineering", "handbook"):
         files = find_files([str(SAMPLES / kb_id)]).files.values()
         assert [outcome.state async for outcome in load(files, kb_id, index, embedder)] == ["added"] * len(files)

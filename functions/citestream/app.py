@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -22,19 +21,13 @@ from citestream.http.library import LibraryEndpoints, Static, health, page
 from citestream.http.problems import EXCEPTION_HANDLERS, OnlyProblems
 from citestream.http.search import SearchEndpoint
 from citestream.http.streams import StreamEndpoint
-from citestream.retrieval import minilm
 from citestream.retrieval.embedder import Embedder
 from citestream.retrieval.index import Index
-from citestream.retrieval.sqlite_index import SqliteIndex
 from citestream.settings import BadSettings, Settings, load_settings
+from citestream.stores import open_aws, open_embedder, open_index, open_log
 from citestream.streams.hub import Hub
+from citestream.streams.log import StreamLog
 from citestream.streams.production import Limits
-from citestream.streams.sqlite_log import SqliteStreamLog
-
-_LOG = logging.getLogger("citestream")
-
-# A stream's record outlives its retention, so that a late reader is told 410 and not 404.
-_REMEMBERED_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +50,11 @@ class Engine:
 
 def open_engine(settings: Settings) -> Engine:
     """The parts that the settings name. Raises BadSettings, WeightsError, WrongIndex and StoreUnavailable."""
-    embedder = load_embedder()
-    index = open_index(settings, embedder)
-    index.check()
+    aws = open_aws(settings)
+    embedder = open_embedder(settings)
+    index = open_index(settings, embedder, aws)
     answerer = make_answerer(settings)
-    return Engine(index, embedder, answerer, Pipeline(index, answerer), make_hub(settings))
+    return Engine(index, embedder, answerer, Pipeline(index, answerer), make_hub(settings, open_log(settings, aws)))
 
 
 def create_app(settings: Settings | None = None, engine: Engine | None = None) -> ASGIApp:
@@ -69,7 +62,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     settings = settings or load_settings()
     callers = make_callers(settings)
     engine = engine or open_engine(settings)
-    streams = StreamEndpoint(callers, engine.hub)
+    streams = StreamEndpoint(callers, engine.index, engine.hub)
     search = SearchEndpoint(callers, engine.index, engine.pipeline, engine.hub, streams)
     library = LibraryEndpoints(callers, engine.index)
 
@@ -87,6 +80,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             Route("/api/v1/search", search.search, methods=["GET", "POST"]),
             Route("/api/v1/streams/{stream_id}", streams.endpoint, methods=["GET", "DELETE"]),
             Route("/api/v1/knowledge-bases", library.knowledge_bases),
+            Route("/api/v1/documents", library.documents),
             Route("/api/v1/documents/{document_id}", library.document),
             Route("/healthz", health),
             Route("/", page),
@@ -106,37 +100,22 @@ def create_local_app(settings: Settings, engine: Engine | None = None) -> ASGIAp
     return app if settings.auth == "jwt" or settings.allow_open else LoopbackHosts(app)
 
 
-def load_embedder() -> Embedder | None:
-    """The embedder of this installation; without one, documents are found by words alone. Raises WeightsError."""
-    embedder = minilm.load()
-    if embedder is None:
-        _LOG.warning("no embedder is installed: documents are found by words alone (the README says how to add it)")
-    return embedder
-
-
-def open_index(settings: Settings, embedder: Embedder | None) -> SqliteIndex:
-    return SqliteIndex(settings.data / "index.db", embedder)
-
-
-def make_hub(settings: Settings) -> Hub:
-    """The streams of this machine. Raises WrongIndex and StoreUnavailable."""
+def make_hub(settings: Settings, log: StreamLog) -> Hub:
+    """The streams of this process, kept in ``log``."""
     limits = Limits(
         answer=settings.answer_seconds,
         heartbeat=settings.heartbeat_seconds,
         retention=settings.retention_seconds,
     )
-    keep = settings.retention_seconds + _REMEMBERED_SECONDS
-    log = SqliteStreamLog(settings.data / "streams.db", keep)
-    log.check()
     return Hub(log, limits)
 
 
 def make_answerer(settings: Settings) -> Answerer:
     """The answerer that ``CITESTREAM_MODEL`` names; what it needs is imported meanwhile. Raises BadSettings."""
-    if settings.model in ("", "extractive"):
+    if not settings.models:
         return ExtractiveAnswerer()
     answerer = LiteLLMAnswerer(
-        settings.model,
+        settings.models,
         api_base=settings.api_base or None,
         max_tokens=settings.max_tokens,
         temperature=settings.temperature,

@@ -7,7 +7,6 @@ import contextlib
 import ipaddress
 import json
 import logging
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +16,9 @@ import click
 
 from citestream import __version__
 from citestream.errors import StoreUnavailable, WrongIndex
+from citestream.model import KB_ID
 from citestream.retrieval.weights import WeightsError
 from citestream.settings import BadSettings, Settings, load_settings
-
-# It names an S3 prefix, a query parameter's element and a word of a claim: no comma, no space, no slash, no star.
-_KB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 _data = click.option("--data", type=click.Path(path_type=Path), help="Where the index lives (CITESTREAM_DATA).")
 
@@ -47,7 +44,7 @@ def main() -> None:
 
 
 def _kb_id(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
-    if not _KB_ID.fullmatch(value):
+    if not KB_ID.fullmatch(value):
         raise click.BadParameter(
             f"{value!r}: letters, digits, '.', '_' and '-', at most 63, the first a letter or digit"
         )
@@ -68,14 +65,13 @@ def ingest(paths: tuple[str, ...], kb: str, data: Path | None) -> None:
 
 async def _ingest(settings: Settings, paths: Sequence[str], kb: str) -> int:
     """Ingest with a progress bar, and say what became of it. Returns how many were skipped."""
-    from citestream.app import load_embedder, open_index
     from citestream.ingest.files import find_files
     from citestream.ingest.load import load
+    from citestream.stores import open_embedder, open_index
 
     found = find_files(paths)
-    embedder = load_embedder()
+    embedder = open_embedder(settings)
     index = open_index(settings, embedder)
-    index.check()
     states: Counter[str] = Counter()
     refused = list(found.refused)
     try:
@@ -120,8 +116,8 @@ def remove(names: tuple[str, ...], kb: str, data: Path | None) -> None:
 
 
 async def _remove(settings: Settings, names: Sequence[str], kb: str) -> list[str]:
-    from citestream.app import open_index
     from citestream.model import document_id
+    from citestream.stores import open_index
 
     index = open_index(settings, None)
     try:

@@ -1,41 +1,81 @@
-"""What Lambda calls: the streaming app, and the buffered fallback for API Gateway's HTTP APIs."""
+"""What Lambda calls: each handler is made when its function starts, and no function makes another one's.
+
+``app``       the streaming app, served by ``asgi_lambda``
+``buffered``  the fallback for API Gateway's HTTP APIs, called by the platform's own client: a whole answer at once;
+              raises UnsupportedEvent for what is not an HTTP request
+``ingest``    called with what S3 tells of objects, by way of an SQS queue: returns the messages that are to come
+              again; raises BadEvent for what is no event of SQS
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from functools import cache
-from typing import Any, cast
-
-from mangum import Mangum
-from mangum.types import ASGI, LambdaConfig, LambdaContext, Response
+from typing import TYPE_CHECKING, Any, cast
 
 from asgi_lambda.config import Config
 from asgi_lambda.lifespan import Lifespan
 from asgi_lambda.request import Context, http_request
 from asgi_lambda.response import response_head, whole
-from citestream.app import create_app
 
-#: The handler of the streaming function, served by ``asgi_lambda``.
-app = create_app()
+if TYPE_CHECKING:
+    from mangum.types import ASGI, LambdaConfig, LambdaContext, Response
+
+Handler = Callable[[Any, Context], dict[str, Any]]
 
 
-def buffered(event: Any, context: Context) -> dict[str, Any]:
-    """The handler of the buffered function, called by the platform's own client: a whole answer at once.
-
-    Raises UnsupportedEvent for what is not an HTTP request.
-    """
-    mangum, _ = _mangum()
-    return mangum(event, cast(LambdaContext, context))
+def __getattr__(name: str) -> Any:
+    if name not in _MAKERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _made(name)
 
 
 @cache
-def _mangum() -> tuple[Mangum, Lifespan]:
-    asyncio.set_event_loop(loop := asyncio.new_event_loop())
-    # Once, and to the end of the process: Mangum by itself would start and stop the app at each invocation.
-    lifespan = Lifespan(app)
-    loop.run_until_complete(lifespan.startup())
-    return Mangum(cast(ASGI, app), lifespan="off", custom_handlers=[_HttpHandler]), lifespan
+def _made(name: str) -> Any:
+    return _MAKERS[name]()
+
+
+def _make_app() -> Any:
+    from citestream.app import create_app
+
+    return create_app()
+
+
+def _make_buffered() -> Handler:
+    from mangum import Mangum
+
+    app = _make_app()
+
+    @cache
+    def mangum() -> tuple[Mangum, Lifespan]:
+        # Once, and to the end of the process: Mangum by itself would start and stop the app at each invocation.
+        asyncio.set_event_loop(loop := asyncio.new_event_loop())
+        loop.run_until_complete((lifespan := Lifespan(app)).startup())
+        return Mangum(cast("ASGI", app), lifespan="off", custom_handlers=[_HttpHandler]), lifespan
+
+    def buffered(event: Any, context: Context) -> dict[str, Any]:
+        return mangum()[0](event, cast("LambdaContext", context))
+
+    return buffered
+
+
+def _make_ingest() -> Handler:
+    from citestream.ingest.worker import work
+    from citestream.settings import load_settings
+    from citestream.stores import open_bucket
+
+    bucket = open_bucket(load_settings())
+    loop = asyncio.new_event_loop()
+
+    def ingest(event: Any, context: Context) -> dict[str, Any]:
+        return loop.run_until_complete(work(event, bucket, lambda: context.get_remaining_time_in_millis() / 1000))
+
+    return ingest
+
+
+_MAKERS: dict[str, Callable[[], Any]] = {"app": _make_app, "buffered": _make_buffered, "ingest": _make_ingest}
 
 
 class _HttpHandler:

@@ -6,9 +6,17 @@ Offsets are half-open and count Unicode code points of the document's normalised
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from dataclasses import dataclass, field
 from typing import Literal
+
+#: A knowledge base's id is an S3 prefix, a query parameter's element and a word of a claim: no comma, no space, no
+#: slash, no star.
+KB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+#: The principals who may read a document; None is everybody who may read its knowledge base, () is nobody.
+Access = tuple[str, ...] | None
 
 FinishReason = Literal["stop", "length", "no_answer"]
 FailureCode = Literal["timeout", "cancelled", "upstream_error", "producer_lost", "internal_error"]
@@ -16,16 +24,13 @@ FailureCode = Literal["timeout", "cancelled", "upstream_error", "producer_lost",
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file as ingested: its name below what was ingested, and its normalised text, whole.
-
-    ``access`` lists the principals who may read it; None is everybody who may read its knowledge base.
-    """
+    """A file as ingested: its name below what was ingested, and its normalised text, whole.    """
 
     document_id: str
     name: str
     kb_id: str
     text: str
-    access: tuple[str, ...] | None = None
+    access: Access = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class DocumentEntry:
     reason: str | None
     chunk_count: int
     updated_at: float
-    access: tuple[str, ...] | None = None
+    access: Access = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +168,7 @@ class Failure:
 Event = Results | Sources | Token | Citation | Done | Failure
 
 
-def may_see(access: tuple[str, ...] | None, principals: frozenset[str] | None) -> bool:
+def may_see(access: Access, principals: frozenset[str] | None) -> bool:
     """Whether a document of that access is for a caller with these principals; None has no document withheld."""
     return access is None or principals is None or not principals.isdisjoint(access)
 

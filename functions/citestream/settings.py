@@ -28,8 +28,20 @@ class Settings(BaseModel):
     data: Path = Path(".citestream")
     samples: bool = False
 
+    table: str = ""
+    vector_bucket: str = ""
+    text_bucket: str = ""
+    documents_bucket: str = ""
+    text_search: bool = True
+    text_language: Literal["", "en", "fr", "es", "pt", "it", "de", "nl", "zh", "ja", "ko"] = ""
+
+    embedding_model: str = ""
+    embedding_dimensions: Annotated[int, Field(ge=1, le=4096)] = 1024
+    embedding_api_base: str = ""
+
     model: str = ""
     api_base: str = ""
+    keys: str = ""
     max_tokens: Annotated[int, Field(ge=1)] = 1024
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
     first_token_seconds: Annotated[float, Field(gt=0)] = 30.0
@@ -39,6 +51,7 @@ class Settings(BaseModel):
     jwt_audience: str = ""
     jwt_jwks_url: str = ""
     jwt_kb_claim: str = "kb_ids"
+    jwt_groups_claim: str = "groups"
     jwt_leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
     allow_open: bool = False
     allowed_origins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
@@ -52,6 +65,19 @@ class Settings(BaseModel):
         if self.auth == "jwt" and not (self.jwt_issuer and self.jwt_audience):
             raise ValueError(f"{PREFIX}AUTH=jwt needs {PREFIX}JWT_ISSUER and {PREFIX}JWT_AUDIENCE")
         return self
+
+    @model_validator(mode="after")
+    def _stores_are_complete(self) -> Self:
+        names = ("table", "vector_bucket", "text_bucket")
+        missing = [PREFIX + name.upper() for name in names if not getattr(self, name)]
+        if missing and len(missing) < len(names):
+            raise ValueError(f"the stores on AWS need {' and '.join(missing)}, too")
+        return self
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models to ask, one after the other; none for the built-in answerer."""
+        return () if self.model in ("", "extractive") else tuple(_listed(self.model))
 
 
 def load_settings(environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:

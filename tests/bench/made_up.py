@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from citestream.app import load_embedder, open_index
 from citestream.model import Chunk, Document, document_id
 from citestream.settings import load_settings
+from citestream.stores import open_embedder, open_index
 
 WORDS = 50_000
 WORDS_PER_CHUNK = 170
@@ -34,7 +34,8 @@ def questions(count: int) -> list[str]:
 async def build(data: Path, chunks: int, knowledge_bases: int) -> None:
     """Fill the index in ``data``. The vectors are random: what is timed is the search, not what it finds."""
     rng, numbers = random.Random(3), np.random.default_rng(5)
-    index = open_index(load_settings({}, data=data), load_embedder())
+    settings = load_settings({}, data=data)
+    index = open_index(settings, open_embedder(settings))
     for i in range(chunks // CHUNKS_PER_DOCUMENT):
         texts = [
             " ".join(rng.choices(_vocabulary, cum_weights=_weights, k=WORDS_PER_CHUNK)) + "."

@@ -15,9 +15,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from citestream.app import load_embedder
 from citestream.ingest.files import SourceFile
 from citestream.ingest.load import load
+from citestream.retrieval import minilm
 from citestream.retrieval.embedder import Embedder
 from citestream.retrieval.sqlite_index import SqliteIndex
 
@@ -82,7 +82,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         keep = options.keep or Path(folder)
         keep.mkdir(parents=True, exist_ok=True)
-        asyncio.run(run(keep, load_embedder()))
+        asyncio.run(run(keep, minilm.load()))
 
 
 if __name__ == "__main__":

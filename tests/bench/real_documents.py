@@ -16,10 +16,10 @@ from pathlib import Path
 
 from citestream.answer.extractive import ExtractiveAnswerer
 from citestream.answer.pipeline import Pipeline, Question
-from citestream.app import load_embedder
 from citestream.ingest.files import find_files
 from citestream.ingest.load import load
 from citestream.model import Citation, Done, Results
+from citestream.retrieval import minilm
 from citestream.retrieval.sqlite_index import SqliteIndex
 from tests.bench.quality import DATA
 
@@ -39,7 +39,7 @@ def questions(count: int) -> list[tuple[str, str, list[str]]]:
 
 
 async def run(folder: Path, count: int) -> None:
-    embedder = load_embedder()
+    embedder = minilm.load()
     index = SqliteIndex(folder / "index.db", embedder)
     started = time.perf_counter()
     async for outcome in load(find_files([str(FOLDER / "*.md")]).files.values(), "corpora", index, embedder):

@@ -9,15 +9,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from citestream.app import load_embedder, open_index
 from citestream.settings import load_settings
+from citestream.stores import open_embedder, open_index
 from tests.bench.made_up import built, questions
 
 BOUND_MS = 40.0
 
 
 async def measure(data: Path, kb_ids: list[str], count: int) -> list[float]:
-    index = open_index(load_settings({}, data=data), load_embedder())
+    settings = load_settings({}, data=data)
+    index = open_index(settings, open_embedder(settings))
     times = []
     for question in questions(count + 5):
         started = time.perf_counter()

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from citestream.aws import Aws
 from citestream.errors import StoreUnavailable
-from citestream.model import Chunk, Document, DocumentEntry, KnowledgeBase, Passage
+from citestream.model import Access, Chunk, Document, DocumentEntry, KnowledgeBase, Passage
 from citestream.retrieval.aws_writer import AwsWriter, require_embedder
 from citestream.retrieval.document_records import DocumentRecord, DocumentRecords, Outdated
 from citestream.retrieval.embedder import Embedder, Vectors
@@ -71,7 +71,7 @@ class AwsIndex:
                 return Document(document_id, record.name, record.kb_id, text, record.access)
         raise StoreUnavailable(f"the text of {document_id} is not where its record says")
 
-    async def access(self, document_ids: Sequence[str]) -> Mapping[str, tuple[str, ...] | None]:
+    async def access(self, document_ids: Sequence[str]) -> Mapping[str, Access]:
         return {each: record.access for each, record in (await self._documents.get_many(document_ids)).items()}
 
     async def search(
@@ -102,8 +102,8 @@ class AwsIndex:
         write = self.writer.replace
         await self._now(document.document_id, lambda old: write(old, document, digest, chunks, _one(vectors)))
 
-    async def fail(self, document_id: str, kb_id: str, name: str, reason: str) -> None:
-        await self._now(document_id, lambda old: self.writer.refuse(old, kb_id, name, reason))
+    async def fail(self, document_id: str, kb_id: str, name: str, reason: str, access: Access = None) -> None:
+        await self._now(document_id, lambda old: self.writer.refuse(old, kb_id, name, reason, access))
 
     async def remove(self, document_id: str) -> bool:
         return await self._now(document_id, self.writer.remove)

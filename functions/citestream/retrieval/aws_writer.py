@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from citestream.aws import Refused
 from citestream.errors import StoreUnavailable, WrongIndex
-from citestream.model import Chunk, Document
+from citestream.model import Access, Chunk, Document
 from citestream.retrieval.document_records import DocumentRecord, DocumentRecords
 from citestream.retrieval.embedder import Embedder, Vectors
 from citestream.retrieval.kb_records import KbRecord, KbRecords
@@ -90,15 +90,27 @@ class AwsWriter:
             await self._clean(document.kb_id, old, old.version)
 
     async def refuse(
-        self, old: DocumentRecord, kb_id: str, name: str, reason: str, *, digest: str = "", withdraw: bool = False
+        self,
+        old: DocumentRecord,
+        kb_id: str,
+        name: str,
+        reason: str,
+        access: Access,
+        *,
+        digest: str = "",
+        withdraw: bool = False,
     ) -> None:
-        """Record why the file can't be read. What answers were made from stays, unless it is to be withdrawn."""
+        """Record why the file can't be read. What answers were made from stays, unless it is to be withdrawn.
+
+        ``access`` says who may see the record, where it is all that there is of the document.
+        """
         kb = await self._open(kb_id)
         new = replace(old, kb_id=kb_id, name=name, state="failed", reason=reason, digest=digest, updated_at=time.time())
-        gone = old.version if withdraw else None
-        await self._documents.commit(old, replace(new, version=None, access=None) if gone else new, kb)
-        if gone:
-            await self._clean(kb_id, old, gone)
+        if withdraw or old.version is None:
+            new = replace(new, version=None, access=access)
+        await self._documents.commit(old, new, kb)
+        if old.version and withdraw:
+            await self._clean(kb_id, old, old.version)
 
     async def remove(self, old: DocumentRecord) -> bool:
         """Remove the document, and its knowledge base with the last one; False where there is none."""

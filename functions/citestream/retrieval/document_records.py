@@ -21,6 +21,7 @@ from typing import Any, Literal
 from citestream.aws import Refused
 from citestream.dynamo import Item, Table, from_item, to_item
 from citestream.errors import StoreUnavailable
+from citestream.model import Access
 from citestream.retrieval.kb_records import KbRecord, KbRecords
 from citestream.retrieval.vector_store import Version
 
@@ -62,7 +63,7 @@ class DocumentRecord:
     state: Literal["ready", "failed"] = "ready"
     reason: str | None = None
     digest: str = ""
-    access: tuple[str, ...] | None = None
+    access: Access = None
     updated_at: float = 0.0
     version: Version | None = None
     leftovers: tuple[Leftover, ...] = ()
