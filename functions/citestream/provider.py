@@ -1,4 +1,4 @@
-"""LiteLLM, the door to the model providers: imported late and once, kept quiet, its errors told in plain words.
+"""LiteLLM, the door to the model providers: imported late and once, kept quiet, asked.
 
 Its import takes seconds, so that nothing on the way to a first byte may wait for it, and an installation that asks
 no model does not need it.
@@ -12,16 +12,21 @@ import importlib
 import importlib.util
 import logging
 import os
-import re
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import suppress
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
+
+from citestream.aws import Aws
+from citestream.provider_keys import Keys, Reference
 
 _log = logging.getLogger("citestream")
 
-MISSING = "CITESTREAM_MODEL is set but litellm is not installed: pip install 'citestream[llm]'"
+MISSING = "a model is set but litellm is not installed: pip install 'citestream[llm]'"
+Operation = Literal["acompletion", "aembedding"]
+_PREPARATION = 0.25  # seconds
 
 # Read by LiteLLM as it is imported.
 _ENVIRONMENT = {
@@ -36,70 +41,58 @@ _ATTRIBUTES = {
     "disable_token_counter": True,  # usage is what the provider says; no tokenizer is loaded or downloaded to guess it
     "disable_aiohttp_transport": True,  # one HTTP stack, httpx: it closes a stream at once, and is ours anyway
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a provider gave nothing, for the user: no internals, no addresses, no keys."""
-
-    message: str
-    retryable: bool
-
-
-_NOT_SET_UP = Refusal("The model is not set up on this server: a key or a package is missing.", False)
-_REJECTED = Refusal("The model's provider rejected the request.", False)
-_FAILED = Refusal("The model's provider failed. Try again in a moment.", True)
-_BY_NAME = {
-    "ContextWindowExceededError": Refusal("The question and its sources are too long for the model.", False),
-    "ContentPolicyViolationError": Refusal("The model's content rules forbid an answer.", False),
-    "ImportError": _NOT_SET_UP,
+# What LiteLLM imports with its first request, by provider: hundreds of modules.
+_LATE = {
+    "openai": ("openai.resources",),
+    "bedrock": ("boto3", "botocore.eventstream", "httpcore"),
+    "": ("httpcore",),
 }
-_BY_STATUS = {
-    401: Refusal("The model's provider did not accept this server's credentials.", False),
-    402: Refusal("The model's provider asks for payment.", False),
-    403: Refusal("The model's provider does not let this server use the model.", False),
-    404: Refusal("The configured model does not exist.", False),
-    408: Refusal("The model's provider took too long to respond.", True),
-    429: Refusal("The model is busy. Try again in a moment.", True),
-}
-# LiteLLM tells these as it tells a provider's own failures: by status 500.
-_MISSING = re.compile(r"No module named|Missing (?:credentials|.{0,20}API key)", re.IGNORECASE)
+
+_keys = Keys({}, Aws())
 
 
-def refusal(error: Exception) -> Refusal:
-    """What an exception of LiteLLM's means to the user.
-
-    Only its kind goes to the log, since its text may echo a part of a key.
-    """
-    cause = getattr(error, "original_exception", None) or error
-    status = getattr(error, "status_code", None)
-    found = _refusal(cause, status if isinstance(status, int) else 500)
-    _log.warning("%s (%s, status %s)", found.message, type(cause).__name__, status)
-    return found
-
-
-def _refusal(error: Exception, status: int) -> Refusal:
-    for kind in type(error).__mro__:
-        if kind.__name__ in _BY_NAME:
-            return _BY_NAME[kind.__name__]
-    if 400 <= status < 500:
-        return _BY_STATUS.get(status, _REJECTED)
-    return _NOT_SET_UP if _MISSING.search(str(error)) else _FAILED
+def use_keys(references: Mapping[str, Reference], aws: Aws) -> None:
+    """Have these keys read before anything is asked; to be called before everything else here."""
+    global _keys
+    _keys = Keys(references, aws)
 
 
 async def library() -> ModuleType:
-    """LiteLLM, when it is imported. Raises ``ImportError``."""
+    """LiteLLM, when it is imported and its keys are where it looks for them. Raises ``ImportError``."""
+    await _keys.in_place()
     return await asyncio.wrap_future(_importing())
 
 
-def preload(model: str) -> threading.Thread:
-    """Begin to import LiteLLM, and what a first request to the model would import, in the thread that is returned.
+async def ask(operation: Operation, *, model: str, api_base: str | None = None, **request: Any) -> Any:
+    """What LiteLLM's function of that name returns and raises.
+
+    Whoever is cancelled while it waits has nothing left open.
+    """
+    asked = getattr(await library(), operation)
+    if api_base and model.startswith("openai/") and not os.environ.get("OPENAI_API_KEY"):
+        # A server of one's own wants no key; the client that asks it does.
+        request["api_key"] = "none"
+    prepared_by = asyncio.get_running_loop().time() + _PREPARATION
+    asking = asyncio.create_task(asked(model=model, api_base=api_base, num_retries=0, max_retries=0, **request))
+    try:
+        return await asyncio.shield(asking)
+    except asyncio.CancelledError:
+        # LiteLLM prepares a request in a thread, some milliseconds long. To be cancelled meanwhile would make it
+        # lose a coroutine, with a warning: a request as young as that is cancelled a little later.
+        with suppress(Exception):
+            patience = max(0.0, prepared_by - asyncio.get_running_loop().time())
+            await (await asyncio.wait_for(asking, patience)).aclose()
+        raise
+
+
+def preload(*models: str, operation: Operation = "acompletion") -> threading.Thread:
+    """Begin to import LiteLLM, and what first requests to the models would import, in the thread that is returned.
 
     Raises ``ModuleNotFoundError`` where LiteLLM is not installed.
     """
     if importlib.util.find_spec("litellm") is None:
         raise ModuleNotFoundError(MISSING)
-    thread = threading.Thread(target=_warm_up, args=(model,), name="litellm-warm-up")
+    thread = threading.Thread(target=_warm_up, args=(models, operation), name="litellm-warm-up")
     thread.start()
     return thread
 
@@ -133,18 +126,26 @@ def _import(importing: Future[ModuleType]) -> None:
         importing.set_result(litellm)
 
 
-def _warm_up(model: str) -> None:
-    try:
-        litellm = _importing().result()
-        asyncio.run(_rehearse(litellm, model))
-    except Exception as error:  # answers fail by it, too, and tell the user; this tells who starts the server
-        _log.error("CITESTREAM_MODEL=%s can't be used: %s", model, type(error).__name__)
+def _warm_up(models: tuple[str, ...], operation: Operation) -> None:
+    _importing()  # while keys are read
+    for model in models:
+        try:
+            asyncio.run(_rehearse(model, operation))
+        except Exception as error:  # requests fail by it, too, and tell the user; this tells who starts the server
+            _log.error("%s can't be asked: %s", model, type(error).__name__)
 
 
-async def _rehearse(litellm: Any, model: str) -> None:
+async def _rehearse(model: str, operation: Operation) -> None:
     """Ask without a provider: half of what LiteLLM needs it imports with its first request, on the event loop."""
-    question = [{"role": "user", "content": "?"}]
-    stream = await litellm.acompletion(model=model, messages=question, stream=True, mock_response="!")
-    await stream.aclose()
-    if litellm.get_llm_provider(model)[1] in ("openai", "azure", *litellm.openai_compatible_providers):
-        importlib.import_module("openai.resources")  # 500 modules, loaded with the client's first use
+    litellm = await library()
+    if operation == "aembedding":
+        await litellm.aembedding(model=model, input=["?"], mock_response=[1.0])
+    else:
+        question = [{"role": "user", "content": "?"}]
+        stream = await litellm.acompletion(model=model, messages=question, stream=True, mock_response="!")
+        await stream.aclose()
+    provider = litellm.get_llm_provider(model)[1]
+    if provider in ("azure", *litellm.openai_compatible_providers):
+        provider = "openai"
+    for module in _LATE.get(provider, _LATE[""]):
+        importlib.import_module(module)

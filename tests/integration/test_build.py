@@ -138,7 +138,7 @@ from citestream.answer.answerer import AnswerError
 from citestream.answer.litellm import LiteLLMAnswerer
 
 async def ask(model, api_base):
-    answerer = LiteLLMAnswerer(model, api_base=api_base)
+    answerer = LiteLLMAnswerer((model,), api_base=api_base)
     try:
         async for piece in answerer.answer("Why?", ()):
             print(piece if isinstance(piece, str) else piece.finish_reason)

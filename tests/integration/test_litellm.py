@@ -71,7 +71,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
 
 @pytest.fixture
 async def answerer(server: OpenAIServer) -> AsyncGenerator[LiteLLMAnswerer]:
-    answerer = LiteLLMAnswerer("openai/test-model", api_base=server.base_url)
+    answerer = LiteLLMAnswerer(("openai/test-model",), api_base=server.base_url)
     yield answerer
     await answerer.aclose()
     await nothing_runs_on()
@@ -123,7 +123,7 @@ async def test_a_piece_is_here_before_the_next_one_is_sent(server: OpenAIServer,
 
 
 async def test_the_request_is_the_prompt_with_the_settings(server: OpenAIServer) -> None:
-    answerer = LiteLLMAnswerer("openai/some-model", api_base=server.base_url, max_tokens=77, temperature=0.5)
+    answerer = LiteLLMAnswerer(("openai/some-model",), api_base=server.base_url, max_tokens=77, temperature=0.5)
     await whole(answerer)
     reply = server.replies[0]
     assert await reply.arrived() == {
@@ -139,7 +139,7 @@ async def test_the_request_is_the_prompt_with_the_settings(server: OpenAIServer)
 
 
 async def test_a_model_is_asked_without_what_it_does_not_know(server: OpenAIServer, answerer: LiteLLMAnswerer) -> None:
-    await whole(LiteLLMAnswerer("openai/o3-mini", api_base=server.base_url))
+    await whole(LiteLLMAnswerer(("openai/o3-mini",), api_base=server.base_url))
     body = await server.replies[0].arrived()
     assert "temperature" not in body
     assert body["max_completion_tokens"] == 1024
@@ -299,7 +299,7 @@ async def test_a_first_token_that_does_not_come_is_a_timeout(
     server: OpenAIServer, answerer: LiteLLMAnswerer, steps: tuple[Step, ...]
 ) -> None:
     reply = server.reply(*steps)
-    hasty = LiteLLMAnswerer("openai/test-model", api_base=server.base_url, first_token_seconds=0.4)
+    hasty = LiteLLMAnswerer(("openai/test-model",), api_base=server.base_url, first_token_seconds=0.4)
     text, error = await until_failure(hasty)
     assert (text, error.code, error.retryable) == ("", "timeout", True)
     assert await reply.closed_by_client()
@@ -309,7 +309,7 @@ async def test_the_limit_of_the_first_token_is_none_for_the_others(
     server: OpenAIServer, answerer: LiteLLMAnswerer
 ) -> None:
     reply = server.reply(delta("So"))
-    hasty = LiteLLMAnswerer("openai/test-model", api_base=server.base_url, first_token_seconds=0.4)
+    hasty = LiteLLMAnswerer(("openai/test-model",), api_base=server.base_url, first_token_seconds=0.4)
     async with aclosing(ask(hasty)) as pieces:
         assert await anext(pieces) == "So"
         reply.send(1.6, delta("."), finish(), DONE, END)
@@ -348,7 +348,7 @@ async def test_cancelling_while_the_request_is_prepared_leaves_nothing_behind(an
 
 
 async def test_a_model_that_nobody_knows(answerer: LiteLLMAnswerer) -> None:
-    _, error = await until_failure(LiteLLMAnswerer("nobody/knows-this"))
+    _, error = await until_failure(LiteLLMAnswerer(("nobody/knows-this",)))
     assert (error.code, error.retryable) == ("upstream_error", False)
 
 
@@ -356,7 +356,7 @@ async def test_a_missing_key_is_told_without_a_request(
     server: OpenAIServer, answerer: LiteLLMAnswerer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
-    _, error = await until_failure(LiteLLMAnswerer("openai/test-model"))
+    _, error = await until_failure(LiteLLMAnswerer(("openai/test-model",)))
     assert (error.message, error.retryable) == (
         "The model is not set up on this server: a key or a package is missing.",
         False,
@@ -366,7 +366,7 @@ async def test_a_missing_key_is_told_without_a_request(
 
 async def test_a_server_of_ones_own_needs_no_key(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
-    own = LiteLLMAnswerer("openai/test-model", api_base=server.base_url)
+    own = LiteLLMAnswerer(("openai/test-model",), api_base=server.base_url)
     server.reply(*answer("Yes [1]."))
     assert [piece async for piece in ask(own)] == ["Yes [1].", Ending("stop", Usage(100, 1))]
     await own.aclose()
@@ -384,7 +384,7 @@ async def test_preload_tells_who_starts_the_server_that_the_model_is_unknown(
     answerer: LiteLLMAnswerer, caplog: pytest.LogCaptureFixture
 ) -> None:
     await asyncio.to_thread(provider.preload("nobody/knows-this").join, PATIENCE)
-    assert caplog.messages == ["CITESTREAM_MODEL=nobody/knows-this can't be used: BadRequestError"]
+    assert caplog.messages == ["nobody/knows-this can't be asked: BadRequestError"]
 
 
 WATCHED = """
@@ -397,7 +397,7 @@ from citestream.answer.litellm import LiteLLMAnswerer
 from citestream.model import Passage
 
 async def main():
-    answerer = LiteLLMAnswerer("openai/m", api_base=sys.argv[1])
+    answerer = LiteLLMAnswerer(("openai/m",), api_base=sys.argv[1])
     answerer.preload()
     imported_at_start = "litellm" in sys.modules and hasattr(sys.modules["litellm"], "acompletion")
     for thread in threading.enumerate():
@@ -441,7 +441,7 @@ sys.modules["litellm"] = None
 from citestream.answer.litellm import LiteLLMAnswerer
 from citestream.model import Passage
 
-answerer = LiteLLMAnswerer("openai/m")
+answerer = LiteLLMAnswerer(("openai/m",))
 try:
     answerer.preload()
 except ModuleNotFoundError as error:
@@ -464,7 +464,7 @@ async def test_without_litellm_the_start_says_how_to_get_it() -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", MISSING, stdout=subprocess.PIPE)
     stdout, _ = await process.communicate()
     told, first, second = stdout.decode().splitlines()
-    assert told == "CITESTREAM_MODEL is set but litellm is not installed: pip install 'citestream[llm]'"
+    assert told == "a model is set but litellm is not installed: pip install 'citestream[llm]'"
     assert first == second
     assert first.endswith("upstream_error False")
     assert "not set up" in first

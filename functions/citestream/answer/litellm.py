@@ -1,92 +1,150 @@
-"""The answerer that asks a language model, through LiteLLM."""
+"""The answerer that asks language models, through LiteLLM."""
 
 from __future__ import annotations
 
 import asyncio
 import codecs
-import os
+import logging
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
+from math import inf
 from typing import Any
 
-from citestream import provider
+from citestream import provider, provider_errors
 from citestream.answer.answerer import NO_ANSWER, AnswerError, Ending
 from citestream.answer.prompt import messages
-from citestream.model import FinishReason, Passage, Usage
+from citestream.model import FailureCode, FinishReason, Passage, Usage
+from citestream.provider_errors import Refusal
+
+_log = logging.getLogger("citestream")
 
 _NO_LIMIT_SECONDS = 3600.0
-_PREPARATION = 0.25  # seconds
 
 
 class LiteLLMAnswerer:
-    """Fulfils ``Answerer`` with a model by its LiteLLM name; its provider's key is where LiteLLM looks for it.
+    """Fulfils ``Answerer`` with the first of some models, by their LiteLLM names, that begins to answer.
 
-    ``first_token_seconds`` is how long the first visible text may take, LiteLLM's import included.
+    The next is asked where the one before failed before its first visible text, other than by its content rules.
+    ``api_base`` is the address of the first one's provider, and of others whose names begin with the same
+    ``provider/``; the providers' keys are where LiteLLM looks for them.
+    ``first_token_seconds`` is how long the first visible text may take, LiteLLM's import included: each model may
+    use an equal share of what those before it have left.
     """
 
     def __init__(
         self,
-        model: str,
+        models: Sequence[str],
         *,
         api_base: str | None = None,
         max_tokens: int = 1024,
         temperature: float = 0.0,
         first_token_seconds: float = 30.0,
     ) -> None:
-        self._model = model
+        self._models = models
+        self._api_base = api_base
         self._first_token_seconds = first_token_seconds
         self._request: dict[str, Any] = {
-            "model": model,
-            "api_base": api_base,
             "max_tokens": max_tokens,
             "temperature": temperature,
             "stream": True,
             "stream_options": {"include_usage": True},
-            "num_retries": 0,
             # Our own limits end every wait, the first token's and the answer's: this one must not come first.
             "timeout": _NO_LIMIT_SECONDS,
         }
-        if api_base and model.startswith("openai/") and not os.environ.get("OPENAI_API_KEY"):
-            # A server of one's own wants no key; the client that asks it does.
-            self._request["api_key"] = "none"
 
     def preload(self) -> None:
         """Begin to import LiteLLM in the background. Raises ``ModuleNotFoundError`` where it is not installed."""
-        provider.preload(self._model)
+        provider.preload(*self._models)
 
     async def aclose(self) -> None:
         """Close the connections that are kept for further answers, this process's all."""
         await provider.close()
 
     async def answer(self, question: str, passages: Sequence[Passage]) -> AsyncGenerator[str | Ending]:
-        upstream = _Upstream(self._request | {"messages": messages(question, passages)})
-        async with aclosing(upstream.pieces()) as pieces:
-            try:
-                async with asyncio.timeout(self._first_token_seconds):
-                    piece = await anext(pieces, "")
-            except TimeoutError:
-                raise AnswerError("timeout", "The model did not begin to answer in time.", retryable=True) from None
-            while piece:
+        upstream = await self._begin(messages(question, passages))
+        async with aclosing(upstream.pieces) as pieces:
+            yield upstream.beginning
+            async for piece in pieces:
                 yield piece
-                piece = await anext(pieces, "")
         yield upstream.ending()
+
+    async def _begin(self, prompt: list[dict[str, str]]) -> _Upstream:
+        """A model's answer that has begun. Raises AnswerError: of several failures, one that is worth a retry."""
+        deadline = _now() + self._first_token_seconds
+        failures: list[_Failure] = []
+        for index, model in enumerate(self._models):
+            share = (deadline - _now()) / (len(self._models) - index)
+            if upstream := await self._ask(model, prompt, share, failures):
+                return upstream
+            if not failures[-1].elsewhere:
+                break
+        else:
+            # Nobody else is left to ask: whoever said how long it takes is asked once more.
+            failure, model = min(zip(failures, self._models, strict=True), key=lambda each: each[0].retry_after)
+            if failure.retry_after < deadline - _now():
+                await asyncio.sleep(failure.retry_after)
+                if upstream := await self._ask(model, prompt, deadline - _now(), failures):
+                    return upstream
+        raise max(failures, key=lambda failure: failure.retryable)
+
+    async def _ask(
+        self, model: str, prompt: list[dict[str, str]], seconds: float, failures: list[_Failure]
+    ) -> _Upstream | None:
+        same = model == self._models[0] or _prefix(model) == _prefix(self._models[0])
+        upstream = _Upstream(model, self._request | {"api_base": self._api_base if same else None, "messages": prompt})
+        try:
+            await upstream.begin(seconds)
+        except _Failure as failure:
+            failures.append(failure)
+            return None
+        return upstream
+
+
+class _Failure(AnswerError):
+    """What a model did instead of an answer. The rest is as in ``provider_errors.Refusal``."""
+
+    def __init__(
+        self, code: FailureCode, message: str, *, retryable: bool, elsewhere: bool = True, retry_after: float = inf
+    ) -> None:
+        super().__init__(code, message, retryable=retryable)
+        self.elsewhere = elsewhere
+        self.retry_after = retry_after
 
 
 class _Upstream:
-    """One request to the model: its text, and how it ended."""
+    """One request to a model: its text, and how it ended.
 
-    def __init__(self, request: Mapping[str, Any]) -> None:
+    ``pieces`` are what comes after ``beginning``. However they are left, the connection is closed by then.
+    """
+
+    def __init__(self, model: str, request: Mapping[str, Any]) -> None:
+        self._model = model
         self._request = request
         self._stream: Any = None  # LiteLLM's CustomStreamWrapper
         self._text = ""
         self._usage = Usage()
+        self.beginning = ""
+        self.pieces = self._read()
 
-    async def pieces(self) -> AsyncGenerator[str]:
-        """The text in pieces that are not empty. However this is left, the connection is closed by then."""
+    async def begin(self, seconds: float) -> None:
+        """Wait for the first visible text. Raises _Failure; nothing is open then."""
+        limit = asyncio.timeout(seconds)
+        with suppress(TimeoutError):
+            async with limit:
+                while not self.beginning.strip() and (piece := await anext(self.pieces, "")):
+                    self.beginning += piece
+        if limit.expired():
+            raise self._failure("timeout", "The model did not begin to answer in time.")
+        if not self.beginning.strip():
+            self.ending()
+
+    async def _read(self) -> AsyncGenerator[str]:
+        """The text in pieces that are not empty."""
         joined = UnicodeJoiner()
+        refusal: Refusal | None = None
         try:
-            self._stream = await self._ask()
+            self._stream = await provider.ask("acompletion", model=self._model, **self._request)
             async with aclosing(self._stream):
                 async for chunk in self._stream:
                     if piece := joined.feed(_content(chunk)):
@@ -98,23 +156,16 @@ class _Upstream:
                 self._text += piece
                 yield piece
         except Exception as error:
-            refusal = provider.refusal(error)
-            # Not chained: whoever logs the traceback of this error must not log the provider's texts.
-            raise AnswerError("upstream_error", refusal.message, retryable=refusal.retryable) from None
-
-    async def _ask(self) -> Any:
-        litellm = await provider.library()
-        prepared_by = asyncio.get_running_loop().time() + _PREPARATION
-        asking = asyncio.create_task(litellm.acompletion(**self._request))
-        try:
-            return await asyncio.shield(asking)
-        except asyncio.CancelledError:
-            # LiteLLM prepares a request in a thread, some milliseconds long. To be cancelled meanwhile would make it
-            # lose a coroutine, with a warning: a request as young as that is cancelled a little later.
-            with suppress(Exception):
-                patience = max(0.0, prepared_by - asyncio.get_running_loop().time())
-                await (await asyncio.wait_for(asking, patience)).aclose()
-            raise
+            refusal = provider_errors.refusal(error, self._model)
+        if refusal:
+            # Raised here, in no context: whoever logs its traceback must not log the provider's texts.
+            raise _Failure(
+                "upstream_error",
+                refusal.message,
+                retryable=refusal.retryable,
+                elsewhere=refusal.elsewhere,
+                retry_after=refusal.retry_after,
+            )
 
     def _is_last(self, chunk: Any) -> bool:
         usage = getattr(chunk, "usage", None)
@@ -124,16 +175,20 @@ class _Upstream:
         return bool(self._stream.received_finish_reason)
 
     def ending(self) -> Ending:
-        """Raises ``AnswerError`` where the answer is none, or none that was finished."""
+        """Raises _Failure where the answer is none, or none that was finished."""
         # What the provider sent: the ``finish_reason`` in LiteLLM's last chunk is made up where it sent none.
         reason = self._stream.received_finish_reason or self._stream.intermittent_finish_reason
         if reason == "content_filter":
-            raise AnswerError("upstream_error", "The model's content rules ended the answer.", retryable=False)
+            raise self._failure("upstream_error", "The model's content rules ended the answer.", final=True)
         if not self._text.strip():
-            raise AnswerError("upstream_error", "The model gave no answer.", retryable=True)
+            raise self._failure("upstream_error", "The model gave no answer.")
         if reason is None:
-            raise AnswerError("upstream_error", "The model's answer was cut off.", retryable=True)
+            raise self._failure("upstream_error", "The model's answer was cut off.")
         return Ending(_finish_reason(reason, self._text), self._usage)
+
+    def _failure(self, code: FailureCode, message: str, *, final: bool = False) -> _Failure:
+        _log.warning("%s: %s", self._model, message)
+        return _Failure(code, message, retryable=not final, elsewhere=not final)
 
 
 class UnicodeJoiner:
@@ -162,3 +217,11 @@ def _finish_reason(reason: str, text: str) -> FinishReason:
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.casefold())
+
+
+def _prefix(model: str) -> str:
+    return model.partition("/")[0]
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
