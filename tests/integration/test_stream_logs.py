@@ -100,14 +100,14 @@ def log(store: Store) -> StreamLog:
 async def hub(store: Store) -> AsyncGenerator[Hub]:
     hub = Hub(store.log(), LIMITS)
     yield hub
-    await hub.drain()
+    await hub.aclose()
 
 
 @pytest.fixture
 async def other_hub(store: Store) -> AsyncGenerator[Hub]:
     hub = Hub(store.log(), LIMITS)
     yield hub
-    await hub.drain()
+    await hub.aclose()
 
 
 def record(stream_id: str = "s", *, lease: float = 10.0) -> StreamRecord:
@@ -317,7 +317,7 @@ async def test_the_lease_is_renewed(store: Store) -> None:
         await asyncio.sleep(0)
     assert now is not None
     assert now.lease_until > first.lease_until
-    await hub.drain()
+    await hub.aclose()
 
 
 async def test_when_the_log_fails_the_stream_goes_on_without_ids(
