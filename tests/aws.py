@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -50,8 +51,7 @@ class AwsServer:
 
     def client(self, service: str) -> Any:
         """boto3's client, which tries once only."""
-        once = Config(retries={"total_max_attempts": 1, "mode": "standard"})
-        return boto3.Session().client(service, endpoint_url=self.url, region_name=REGION, config=once)
+        return _client(self.url, service)
 
     def fail(self, service: str, operation: str, code: str, status: int = 400, times: int = 1) -> None:
         failure = {"service": service, "operation": operation, "code": code, "status": status, "times": times}
@@ -108,7 +108,7 @@ def no_real_aws() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def aws_process() -> Iterator[AwsServer]:
+def aws_process(no_real_aws: None) -> Iterator[AwsServer]:
     with subprocess.Popen(
         [sys.executable, "-m", "tests.aws_server"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -129,27 +129,28 @@ def aws_server(aws_process: AwsServer, monkeypatch: pytest.MonkeyPatch) -> Itera
     assert aws_process.unknown() == []
 
 
-@pytest.fixture(scope="session")
-def aws_clients(aws_process: AwsServer, no_real_aws: None) -> dict[str, Any]:
-    return {service: aws_process.client(service) for service in ("dynamodb", "s3", "s3vectors")}
-
-
 @pytest.fixture
-def aws_stores(aws_server: AwsServer, aws_clients: dict[str, Any]) -> Stores:
+def aws_stores(aws_server: AwsServer) -> Stores:
     """What a deployment has, empty; the test's environment points to the server."""
-    return make_stores(aws_clients)
+    return make_stores(aws_server)
 
 
-def make_stores(clients: Mapping[str, Any]) -> Stores:
+def make_stores(server: AwsServer) -> Stores:
     name = f"test-{uuid4().hex[:12]}"
     stores = Stores(name, f"{name}-vectors", f"{name}-text", f"{name}-documents")
-    clients["s3"].create_bucket(Bucket=stores.text_bucket)
-    clients["s3"].create_bucket(Bucket=stores.documents_bucket)
-    versioned = {"Status": "Enabled"}
-    clients["s3"].put_bucket_versioning(Bucket=stores.documents_bucket, VersioningConfiguration=versioned)
-    clients["s3vectors"].create_vector_bucket(vectorBucketName=stores.vector_bucket)
-    _make_table(clients["dynamodb"], stores.table)
+    s3 = server.client("s3")
+    s3.create_bucket(Bucket=stores.text_bucket)
+    s3.create_bucket(Bucket=stores.documents_bucket)
+    s3.put_bucket_versioning(Bucket=stores.documents_bucket, VersioningConfiguration={"Status": "Enabled"})
+    server.client("s3vectors").create_vector_bucket(vectorBucketName=stores.vector_bucket)
+    _make_table(server.client("dynamodb"), stores.table)
     return stores
+
+
+@cache
+def _client(url: str, service: str) -> Any:  # to make one takes 50 ms and more
+    once = Config(retries={"total_max_attempts": 1, "mode": "standard"})
+    return boto3.Session().client(service, endpoint_url=url, region_name=REGION, config=once)
 
 
 def _make_table(dynamodb: Any, name: str) -> None:

@@ -13,7 +13,6 @@ from citestream.ingest.files import find_files
 from citestream.ingest.load import load
 from citestream.settings import load_settings
 from citestream.stores import open_embedder, open_index
-from tests.aws import aws_clients as aws_clients
 from tests.aws import aws_process as aws_process
 from tests.aws import aws_server as aws_server
 from tests.aws import aws_stores as aws_stores
