@@ -39,6 +39,7 @@ _ATTRIBUTES = {
     "suppress_debug_info": True,  # prints no advice on standard output
     "drop_params": True,  # a model that knows no temperature is asked without it
     "disable_token_counter": True,  # usage is what the provider says; no tokenizer is loaded or downloaded to guess it
+    "DEFAULT_MAX_RETRIES": 0,  # repeating is ours, where it helps
     "disable_aiohttp_transport": True,  # one HTTP stack, httpx: it closes a stream at once, and is ours anyway
 }
 # What LiteLLM imports with its first request, by provider: hundreds of modules.
