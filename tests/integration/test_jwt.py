@@ -5,89 +5,26 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
-import json
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from starlette.datastructures import Headers
 
 from citestream.app import make_callers
 from citestream.errors import StoreUnavailable
-from citestream.http.tokens import IssuerKeys
+from citestream.http.callers import LocalCaller
+from citestream.http.tokens import IssuerKeys, JwtCallers
 from citestream.settings import BadSettings, load_settings
+from tests.issuer import AUDIENCE, EC_KEY, OTHER_KEY, RSA_KEY, Issuer, bearer, public_jwk
 from tests.server import product
 from tests.sse import STREAM
-
-AUDIENCE = "citestream"
-RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-EC_KEY = ec.generate_private_key(ec.SECP256R1())
-OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-def public_jwk(key: rsa.RSAPrivateKey, kid: str, use: str = "sig") -> dict[str, Any]:
-    return RSAAlgorithm.to_jwk(key.public_key(), as_dict=True) | {"kid": kid, "use": use}
-
-
-class Issuer:
-    """An OpenID provider as far as its keys go; counts how often they are fetched."""
-
-    def __init__(self) -> None:
-        self.keys = [
-            public_jwk(RSA_KEY, "rsa"),
-            ECAlgorithm.to_jwk(EC_KEY.public_key(), as_dict=True) | {"kid": "ec"},
-        ]
-        self.fetched = 0
-        self.fails_with: bytes | None = None  # sent as it is, in place of what was asked for
-        self.answering = threading.Event()  # while it is clear, who asks for keys has to wait
-        self.answering.set()
-        issuer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                if self.path == "/.well-known/openid-configuration":
-                    body: Any = {"jwks_uri": f"{issuer.url}/keys"}
-                else:
-                    issuer.fetched += 1
-                    body = {"keys": issuer.keys}
-                    issuer.answering.wait(20)
-                if issuer.fails_with is not None:
-                    self.wfile.write(issuer.fails_with)
-                    return
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(json.dumps(body).encode())
-
-            def log_message(self, *args: object) -> None:
-                return
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
-
-    def __enter__(self) -> Self:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-    def token(self, key: Any = RSA_KEY, algorithm: str = "RS256", kid: str | None = "rsa", **claims: Any) -> str:
-        now = int(time.time())
-        body = {"iss": self.url, "aud": AUDIENCE, "sub": "ada", "exp": now + 600, "kb_ids": "*"} | claims
-        present = {name: value for name, value in body.items() if value is not None}
-        return jwt.encode(present, key, algorithm, headers={"kid": kid} if kid else None)
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +45,6 @@ def guarded(issuer: Issuer, library: Path) -> Iterator[str]:
     """The product for callers with a token."""
     with product(data=library, auth="jwt", jwt_issuer=issuer.url, jwt_audience=AUDIENCE) as url:
         yield url
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
 
 
 def knowledge_bases(url: str, token: str) -> list[str]:
@@ -142,6 +75,53 @@ def test_tokens_of_the_issuer_are_taken(issuer: Issuer, guarded: str, key: Any, 
 )
 def test_the_claim_says_what_may_be_read(issuer: Issuer, guarded: str, claim: Any, readable: list[str]) -> None:
     assert knowledge_bases(guarded, issuer.token(kb_ids=claim)) == readable
+
+
+GROUPS = [f"g{i}" for i in range(3000)]
+
+
+@pytest.mark.parametrize(
+    ("claims", "principals"),
+    [
+        ({}, {"ada"}),
+        ({"groups": ["hr", "leads"]}, {"ada", "hr", "leads"}),
+        ({"groups": "hr leads"}, {"ada", "hr", "leads"}),
+        ({"groups": []}, {"ada"}),
+        ({"groups": {"hr": True}}, {"ada"}),
+        ({"groups": 5}, {"ada"}),
+        ({"groups": ["hr", 7, None, ["leads"], ""]}, {"ada", "hr"}),
+        ({"groups": ["*", "hr"]}, {"ada", "hr"}),
+        ({"groups": "*"}, {"ada"}),
+        ({"groups": ["\0nobody", "two words"]}, {"ada", "two words"}),
+        ({"groups": ["x" * 128, "y" * 129]}, {"ada", "x" * 128}),
+        ({"sub": "*", "groups": ["hr"]}, {"hr"}),
+        ({"sub": "*"}, set()),
+        ({"groups": ["hr"] * 3000}, {"ada", "hr"}),
+        ({"groups": GROUPS}, {"ada", *GROUPS[:499]}),
+        ({"groups": " ".join(GROUPS)}, {"ada", *GROUPS[:499]}),
+        ({"kb_ids": "*"}, {"ada"}),
+    ],
+)
+async def test_the_subject_and_its_groups_are_who_documents_may_be_for(
+    issuer: Issuer, claims: dict[str, Any], principals: set[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    callers = JwtCallers(IssuerKeys(issuer.url), issuer.url, AUDIENCE, "kb_ids", 0)
+    caller = await callers.identify(Headers(bearer(issuer.token(**claims))))
+    assert set(caller.principals or ()) == principals
+    assert [record.getMessage() for record in caplog.records] == (
+        ["'ada' has 3001 principals: the first 500 count"] if len(principals) == 500 else []
+    )
+
+
+async def test_the_groups_claims_name_can_be_chosen(issuer: Issuer) -> None:
+    callers = JwtCallers(IssuerKeys(issuer.url), issuer.url, AUDIENCE, "kb_ids", 0, "cognito:groups")
+    claims: dict[str, Any] = {"groups": ["leads"], "cognito:groups": ["hr"]}
+    caller = await callers.identify(Headers(bearer(issuer.token(**claims))))
+    assert caller.principals == frozenset({"ada", "hr"})
+
+
+async def test_without_login_no_document_is_withheld() -> None:
+    assert (await LocalCaller().identify(Headers())).principals is None
 
 
 def refused(url: str, headers: dict[str, str]) -> str:
@@ -351,7 +331,9 @@ def test_these_need_no_login(guarded: str, path: str) -> None:
     assert httpx.get(f"{guarded}{path}").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/api/v1/knowledge-bases", "/api/v1/documents/x", "/api/v1/streams/x"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/knowledge-bases", "/api/v1/documents", "/api/v1/documents/x", "/api/v1/streams/x"]
+)
 def test_these_do(guarded: str, path: str) -> None:
     assert httpx.get(f"{guarded}{path}").status_code == 401
 

@@ -88,7 +88,9 @@ def test_an_allowed_origin_may_do_what_the_contract_says(library: Path) -> None:
         assert "access-control-allow-origin" not in elsewhere.headers
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/api/v1/knowledge-bases", "/api/v1/documents/x", "/"])
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/api/v1/knowledge-bases", "/api/v1/documents", "/api/v1/documents/x", "/"]
+)
 def test_405_names_what_is_allowed(url: str, path: str) -> None:
     response = httpx.post(f"{url}{path}")
     assert response.status_code == 405

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 import pydantic_core
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from citestream.http.problems import InvalidFields, Problem
+from citestream.http.fields import check, query_fields
+from citestream.http.problems import Problem
 
 BODY_LIMIT = 64 * 1024
 #: Query parameters that carry the cursor and are no fields of the request.
@@ -41,30 +41,14 @@ async def fields_of_body(request: Request) -> Any:
 
 
 def fields_of_query(parameters: QueryParams) -> dict[str, Any]:
-    """The same from a query string, unchecked: what is given more than once is a list."""
-    given: dict[str, list[str]] = {}
-    for name, value in parameters.multi_items():
-        if name not in CURSOR_PARAMETERS:
-            given.setdefault(name, []).append(value)
-    return {name: _value(name, values) for name, values in given.items()}
+    """The same from a query string, unchecked."""
+    given = [(name, value) for name, value in parameters.multi_items() if name not in CURSOR_PARAMETERS]
+    return query_fields(given, lists=("kb_ids", "include"), numbers=("top_k",))
 
 
 def checked(fields: Any) -> Ask:
     """Raises Problem 422, which names every bad field."""
-    try:
-        return Ask.model_validate(fields)
-    except ValidationError as error:
-        raise InvalidFields([_field_error(each) for each in error.errors(include_url=False)]) from None
-
-
-def _value(name: str, values: list[str]) -> Any:
-    if name in ("kb_ids", "include"):
-        return [each for value in values for each in value.split(",") if value]
-    if len(values) > 1:
-        return values
-    if name == "top_k" and re.fullmatch("[0-9]{1,9}", values[0]):
-        return int(values[0])
-    return values[0]
+    return check(Ask, fields)
 
 
 async def _read(request: Request) -> bytes:
@@ -78,8 +62,3 @@ async def _read(request: Request) -> bytes:
         if len(body) > BODY_LIMIT:
             raise too_large
     return bytes(body)
-
-
-def _field_error(error: Any) -> tuple[str, str]:
-    field = ".".join(str(part) for part in error["loc"]) or "body"
-    return field, error["msg"].removeprefix("Value error, ")

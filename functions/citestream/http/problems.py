@@ -18,6 +18,9 @@ from citestream.model import FailureCode
 
 _LOG = logging.getLogger("citestream.http")
 
+#: Told of a knowledge base that is not there and of one that the caller may not read: the same, to the byte.
+NO_KNOWLEDGE_BASE = "No such knowledge base."
+
 #: The status of an answer that failed, where it was asked for as JSON.
 FAILURE_STATUS: dict[FailureCode, int] = {
     "upstream_error": 502,

@@ -14,8 +14,8 @@ from citestream.http.ask import Ask, checked, fields_of_body, fields_of_query
 from citestream.http.callers import Caller, Callers
 from citestream.http.deadline import deadline_of
 from citestream.http.negotiation import JSON, wants_stream
-from citestream.http.problems import FAILURE_STATUS, Problem, problem_response
-from citestream.http.streams import StreamEndpoint, cursor_of, head, stream_path
+from citestream.http.problems import FAILURE_STATUS, NO_KNOWLEDGE_BASE, Problem, problem_response
+from citestream.http.streams import StreamEndpoint, cursor_of, head, respond, stream_path
 from citestream.retrieval.index import Index
 from citestream.sse.response import HEADERS as STREAM_HEADERS
 from citestream.streams.collected import Collected
@@ -57,16 +57,18 @@ class SearchEndpoint:
             tuple(kb_ids),
             ask.top_k or DEFAULT_TOP_K,
             results=not streaming or "results" in (ask.include or ()),
+            principals=caller.principals,
         )
         deadline = deadline_of(request.scope)
         stream_id = await self._hub.start(
             caller.sub,
             lambda stream_id: self._pipeline.events(question, stream_id),
             deadline.answer if deadline else None,
+            question.kb_ids,
         )
         if streaming:
             location = {"Location": stream_path(request, stream_id)}
-            return self._streams.respond(request, stream_id, after=0, headers=location)
+            return respond(request, stream_id, self._hub.follow(stream_id), location)
         return await _collected(self._hub.follow(stream_id))
 
     async def _readable(self, caller: Caller, ask: Ask) -> list[str]:
@@ -75,7 +77,7 @@ class SearchEndpoint:
         if ask.kb_ids is None:
             return readable
         if not set(ask.kb_ids) <= set(readable):
-            raise Problem(404, "No such knowledge base.")
+            raise Problem(404, NO_KNOWLEDGE_BASE)
         return list(dict.fromkeys(ask.kb_ids))
 
 

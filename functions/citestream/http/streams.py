@@ -16,10 +16,12 @@ from citestream.http.callers import Caller, Callers
 from citestream.http.deadline import deadline_of
 from citestream.http.negotiation import require_stream
 from citestream.http.problems import Problem
+from citestream.model import may_see
+from citestream.retrieval.index import Index
 from citestream.sse.cursor import Cursor, MalformedCursor, parse_cursor
 from citestream.sse.frames import HEARTBEAT
 from citestream.sse.response import HEADERS, EventStreamResponse
-from citestream.streams.entry import to_frame
+from citestream.streams.entry import Entry, to_frame
 from citestream.streams.hub import Hub
 from citestream.streams.log import StreamRecord
 
@@ -31,8 +33,9 @@ _NOT_FOUND = "No such stream."
 class StreamEndpoint:
     """``/api/v1/streams/{stream_id}``."""
 
-    def __init__(self, callers: Callers, hub: Hub) -> None:
+    def __init__(self, callers: Callers, index: Index, hub: Hub) -> None:
         self._callers = callers
+        self._index = index
         self._hub = hub
 
     async def endpoint(self, request: Request) -> Response:
@@ -56,27 +59,64 @@ class StreamEndpoint:
         after = cursor.n if cursor else 0
         if record.ended_at is not None and time.time() - record.ended_at > self._hub.limits.retention:
             raise Problem(410, "The stream has ended and is no longer kept.")
+        if not await self._may_read(caller, record):
+            raise Problem(404, _NOT_FOUND)
         if after > record.last:
             raise Problem(400, "Last-Event-ID is beyond the stream's last event.")
         if record.ended_at is not None and after == record.last:
             return Response(status_code=204)
         if request.method == "HEAD":
             return head(HEADERS)
-        return self.respond(request, stream_id, after)
+        entries = self._hub.follow(stream_id, after)
+        if caller.principals is not None and not record.documents:
+            entries = self._once_readable(caller, stream_id, entries)
+        return respond(request, stream_id, entries)
 
-    def respond(
-        self, request: Request, stream_id: str, after: int, headers: Mapping[str, str] | None = None
-    ) -> Response:
-        """The stream's frames after the ``after``-th, to its end, or until the request must be over."""
-        deadline = deadline_of(request.scope)
-        until = deadline.readers if deadline else None
-        return EventStreamResponse(_chunks(self._hub, stream_id, after), headers, until)
+    async def _may_read(self, caller: Caller, record: StreamRecord) -> bool:
+        """Whether all that the answer is written from is the caller's to read now. What has been removed, nobody
+        withholds."""
+        if not all(map(caller.may_read, record.kb_ids)):
+            return False
+        if caller.principals is None or not record.documents:
+            return True
+        access = await self._index.access(record.documents)
+        return all(may_see(each, caller.principals) for each in access.values())
+
+    async def _once_readable(
+        self, caller: Caller, stream_id: str, entries: AsyncGenerator[Entry | None]
+    ) -> AsyncGenerator[Entry | None]:
+        """The entries of a stream whose documents were not known: they are, if there are any, with its first entry.
+
+        Where they are not the caller's to read, or the log has lost them (the entry has no number then), nothing comes.
+        """
+        async with aclosing(entries):
+            checked = False
+            async for entry in entries:
+                if entry is not None and not checked:
+                    record = await self._hub.record(stream_id)
+                    if entry.n is None or record is None or not await self._may_read(caller, record):
+                        _LOG.warning("stream %s is broken off: who came back may not read it", stream_id)
+                        return
+                    checked = True
+                yield entry
 
     async def _owned(self, caller: Caller, stream_id: str) -> StreamRecord:
         record = await self._hub.record(stream_id)
         if record is None or record.owner != caller.sub:
             raise Problem(404, _NOT_FOUND)
         return record
+
+
+def respond(
+    request: Request,
+    stream_id: str,
+    entries: AsyncGenerator[Entry | None],
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The stream's entries as frames, to their end, or until the request must be over."""
+    deadline = deadline_of(request.scope)
+    until = deadline.readers if deadline else None
+    return EventStreamResponse(_chunks(stream_id, entries), headers, until)
 
 
 def head(headers: Mapping[str, str]) -> Response:
@@ -103,10 +143,10 @@ def cursor_of(request: Request) -> Cursor | None:
         raise Problem(400, f"Last-Event-ID is malformed: {error}.") from error
 
 
-async def _chunks(hub: Hub, stream_id: str, after: int) -> AsyncGenerator[bytes]:
+async def _chunks(stream_id: str, entries: AsyncGenerator[Entry | None]) -> AsyncGenerator[bytes]:
     """The frames. A stream whose log fails ends without a terminal event, which tells its reader to come back."""
     try:
-        async with aclosing(hub.follow(stream_id, after)) as entries:
+        async with aclosing(entries):
             async for entry in entries:
                 yield HEARTBEAT if entry is None else to_frame(entry, stream_id)
     except StoreUnavailable as error:

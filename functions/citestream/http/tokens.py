@@ -7,6 +7,8 @@ import logging
 import math
 import ssl
 import time
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import httpx
@@ -21,17 +23,33 @@ from citestream.http.problems import Unauthorized
 _LOG = logging.getLogger("citestream.http")
 
 _LARGEST_REPLY = 1 << 20
+# Each principal is a term of every query's filter. Issuers cap groups themselves (Entra at 200, Cognito at 100).
+_MOST_PRINCIPALS = 500
+# No list of principals holds a longer one.
+_LONGEST_PRINCIPAL = 128
 
 
 class JwtCallers:
-    """Bearer tokens (RFC 6750) that are JWTs (RFC 7519), signed RS256 or ES256 by a key of the issuer's JWKS."""
+    """Bearer tokens (RFC 6750) that are JWTs (RFC 7519), signed RS256 or ES256 by a key of the issuer's JWKS.
 
-    def __init__(self, keys: IssuerKeys, issuer: str, audience: str, kb_claim: str, leeway: float) -> None:
+    A caller's principals are its ``sub`` and what the groups claim lists, the first 500 of them.
+    """
+
+    def __init__(
+        self,
+        keys: IssuerKeys,
+        issuer: str,
+        audience: str,
+        kb_claim: str,
+        leeway: float,
+        groups_claim: str = "groups",
+    ) -> None:
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
         self._kb_claim = kb_claim
         self._leeway = leeway
+        self._groups_claim = groups_claim
 
     async def identify(self, headers: Headers) -> Caller:
         scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -41,7 +59,9 @@ class JwtCallers:
         subject = claims["sub"]
         if not isinstance(subject, str) or not subject:
             raise Unauthorized("The token is not valid: its sub names nobody.")
-        return Caller(subject, _granted(claims.get(self._kb_claim)))
+        return Caller(
+            subject, _granted(claims.get(self._kb_claim)), _principals(subject, claims.get(self._groups_claim))
+        )
 
     async def _claims(self, token: str) -> dict[str, Any]:
         try:
@@ -61,9 +81,26 @@ class JwtCallers:
 
 
 def _granted(claim: Any) -> frozenset[str] | None:
-    names = claim.split() if isinstance(claim, str) else claim if isinstance(claim, list) else []
-    granted = frozenset(name for name in names if isinstance(name, str))
+    granted = frozenset(_names(claim))
     return None if "*" in granted else granted
+
+
+def _principals(subject: str, groups: Any) -> frozenset[str]:
+    """Who the caller is, as documents name it: what no list of principals can hold is left out."""
+    named = dict.fromkeys(name for name in (subject, *_names(groups)) if _is_principal(name))
+    if len(named) > _MOST_PRINCIPALS:
+        _LOG.warning("%r has %d principals: the first %d count", subject[:100], len(named), _MOST_PRINCIPALS)
+    return frozenset(islice(named, _MOST_PRINCIPALS))
+
+
+def _is_principal(name: str) -> bool:
+    return 0 < len(name) <= _LONGEST_PRINCIPAL and name != "*" and "\0" not in name
+
+
+def _names(claim: Any) -> Iterator[str]:
+    """The strings of a claim that is a list, or one string of names with spaces in between."""
+    names = claim.split() if isinstance(claim, str) else claim if isinstance(claim, list) else []
+    return (name for name in names if isinstance(name, str))
 
 
 class IssuerKeys:

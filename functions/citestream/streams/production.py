@@ -128,7 +128,7 @@ class Production:
         except AnswerError as error:
             await self._end(Failure(error.code, error.message, error.retryable))
         except EmbeddingFailed as error:
-            _LOG.error("stream %s: the question can't be embedded: %r", self.stream_id, error.__cause__ or error)
+            _LOG.error("stream %s: the question can't be embedded: %s", self.stream_id, error)
             await self._end(Failure("upstream_error", error.message, error.retryable))
         except WrongIndex as error:
             _LOG.error("stream %s: %s", self.stream_id, error)
