@@ -116,6 +116,24 @@ async def test_events_without_their_record_are_no_stream(log: DynamoStreamLog) -
     assert await log.read("s", 0) == []
 
 
+async def test_nothing_is_read_from_a_replica_that_may_lag(aws_stores: Stores) -> None:
+    asked: list[dict[str, Any]] = []
+    aws = Aws()
+    events = await aws.run("dynamodb", lambda client: client.meta.events)
+    events.register("provide-client-params.dynamodb", lambda params, **_: asked.append(params))
+    log = DynamoStreamLog(aws, aws_stores.table, KEEP)
+    await log.get("s")
+    await log.read("s", 0)
+    await aws.aclose()
+    assert [params["ConsistentRead"] for params in asked] == [True, True]
+
+
+async def test_what_is_too_long_for_a_key_is_not_asked_for(log: DynamoStreamLog, aws_server: AwsServer) -> None:
+    assert await log.get("x" * 3000) is None
+    assert await log.read("x" * 3000, 0) == []
+    assert aws_server.calls() == {}
+
+
 # --- writing twice
 
 
