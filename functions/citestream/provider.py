@@ -49,7 +49,7 @@ _LATE = {
     "": ("httpcore",),
 }
 
-_keys = Keys({}, Aws())
+_keys: Keys | None = None
 
 
 def use_keys(references: Mapping[str, Reference], aws: Aws) -> None:
@@ -60,7 +60,8 @@ def use_keys(references: Mapping[str, Reference], aws: Aws) -> None:
 
 async def library() -> ModuleType:
     """LiteLLM, when it is imported and its keys are where it looks for them. Raises ``ImportError``."""
-    await _keys.in_place()
+    if _keys is not None:
+        await _keys.in_place()
     return await asyncio.wrap_future(_importing())
 
 

@@ -45,9 +45,11 @@ _BY_STATUS = {
     424: _FAILED,  # so Bedrock says that the model itself failed
     429: Refusal("The model is busy. Try again in a moment.", True),
 }
-# LiteLLM tells these as it tells a provider's own failures: by status 500.
+# LiteLLM tells these as it tells what a provider says: by statuses 400, 401 and 500.
 _MISSING = re.compile(
-    r"No module named|Missing (?:credentials|.{0,20}API key)|Unable to locate credentials", re.IGNORECASE
+    r"No module named|import failed|Missing (?:credentials|.{0,20}API key)|_API_KEY is not set"
+    r"|Unable to locate credentials",
+    re.IGNORECASE,
 )
 
 
@@ -70,9 +72,9 @@ def _refusal(error: Exception, status: int) -> Refusal:
     for kind in type(error).__mro__:
         if kind.__name__ in _BY_NAME:
             return _BY_NAME[kind.__name__]
-    if 400 <= status < 500:
-        return _BY_STATUS.get(status, _REJECTED)
-    return _NOT_SET_UP if _MISSING.search(str(error)) else _FAILED
+    if _MISSING.search(str(error)):
+        return _NOT_SET_UP
+    return _BY_STATUS.get(status, _REJECTED) if 400 <= status < 500 else _FAILED
 
 
 def _retry_after(error: Exception) -> float:
