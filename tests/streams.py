@@ -1,16 +1,24 @@
-"""Streams for tests: what a producer yields, and what a reader gets of it."""
+"""Streams for tests: what a producer yields, what a reader gets of it, and the stores between them."""
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncGenerator, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Protocol
 
+from citestream.aws import Aws
 from citestream.model import Done, Event
+from citestream.streams.dynamo_log import DynamoStreamLog
 from citestream.streams.entry import Entry
 from citestream.streams.hub import Hub
 from citestream.streams.log import StreamLog, StreamRecord
 from citestream.streams.production import Limits
+from citestream.streams.sqlite_log import SqliteStreamLog
 
+KEEP = 3600.0
 LIMITS = Limits(answer=20, heartbeat=20, lease=10, cancel_poll=0.02, coalesce=0)
 
 Produce = Callable[[str], AsyncGenerator[Event]]
@@ -45,3 +53,44 @@ async def record_of(log: StreamLog, stream_id: str) -> StreamRecord:
     record = await log.get(stream_id)
     assert record is not None
     return record
+
+
+class Store(Protocol):
+    def log(self, keep: float = KEEP) -> StreamLog:
+        """The log as one more process opens it."""
+        ...
+
+    async def fail(self) -> None: ...
+
+
+class SqliteStore:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened: list[SqliteStreamLog] = []
+
+    def log(self, keep: float = KEEP) -> StreamLog:
+        self._opened.append(SqliteStreamLog(self._path, keep))
+        return self._opened[-1]
+
+    async def fail(self) -> None:
+        with closing(sqlite3.connect(self._path)) as file, file:
+            file.execute("DROP TABLE events")
+            file.execute("DROP TABLE streams")
+
+    async def aclose(self) -> None:
+        for log in self._opened:
+            await log.aclose()
+
+
+class DynamoStore:
+    def __init__(self, table: str, instances: tuple[Aws, Aws]) -> None:
+        self._table = table
+        self._instances = instances
+        self._opened = 0
+
+    def log(self, keep: float = KEEP) -> StreamLog:
+        self._opened += 1
+        return DynamoStreamLog(self._instances[self._opened % 2], self._table, keep)
+
+    async def fail(self) -> None:
+        await self._instances[0].call("dynamodb", "delete_table", TableName=self._table)

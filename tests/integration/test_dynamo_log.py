@@ -129,6 +129,7 @@ async def test_nothing_is_read_from_a_replica_that_may_lag(aws_stores: Stores) -
 
 
 async def test_what_is_too_long_for_a_key_is_not_asked_for(log: DynamoStreamLog, aws_server: AwsServer) -> None:
+    aws_server.reset()
     assert await log.get("x" * 3000) is None
     assert await log.read("x" * 3000, 0) == []
     assert aws_server.calls() == {}

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -18,57 +15,12 @@ from citestream.aws import Aws
 from citestream.errors import StoreUnavailable
 from citestream.model import Citation, Sources, Token
 from citestream.sse.frames import FRAME_LIMIT
-from citestream.streams.dynamo_log import DynamoStreamLog
 from citestream.streams.entry import Entry, to_entry, to_frame
 from citestream.streams.hub import Hub
 from citestream.streams.log import Fenced, StreamLog, StreamRecord
 from citestream.streams.production import Limits
-from citestream.streams.sqlite_log import SqliteStreamLog
 from tests.aws import AwsServer
-from tests.streams import LIMITS, done, entries, producing, record_of
-
-KEEP = 3600.0
-
-
-class Store(Protocol):
-    def log(self, keep: float = KEEP) -> StreamLog:
-        """The log as one more process opens it."""
-        ...
-
-    async def fail(self) -> None: ...
-
-
-class SqliteStore:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._opened: list[SqliteStreamLog] = []
-
-    def log(self, keep: float = KEEP) -> StreamLog:
-        self._opened.append(SqliteStreamLog(self._path, keep))
-        return self._opened[-1]
-
-    async def fail(self) -> None:
-        with closing(sqlite3.connect(self._path)) as file, file:
-            file.execute("DROP TABLE events")
-            file.execute("DROP TABLE streams")
-
-    async def aclose(self) -> None:
-        for log in self._opened:
-            await log.aclose()
-
-
-class DynamoStore:
-    def __init__(self, table: str, instances: tuple[Aws, Aws]) -> None:
-        self._table = table
-        self._instances = instances
-        self._opened = 0
-
-    def log(self, keep: float = KEEP) -> StreamLog:
-        self._opened += 1
-        return DynamoStreamLog(self._instances[self._opened % 2], self._table, keep)
-
-    async def fail(self) -> None:
-        await self._instances[0].call("dynamodb", "delete_table", TableName=self._table)
+from tests.streams import LIMITS, DynamoStore, SqliteStore, Store, done, entries, producing, record_of
 
 
 @pytest.fixture(scope="session")
