@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,24 +23,24 @@ def opened(
     schema: str,
     version: int,
     *,
+    migrations: Mapping[int, str] | None = None,
     synchronous: str = "NORMAL",
     patience: float = 10.0,
-    check: Callable[[sqlite3.Connection], None] | None = None,
 ) -> sqlite3.Connection:
     """A connection to the file, made with its tables where it is new; transactions are begun by hand.
 
-    It waits up to ``patience`` seconds for another writer. Raises WrongIndex for a file of another schema version,
-    and whatever ``check`` raises; nothing is left open then.
+    ``migrations`` are statements by the version that they lead on from, to the next. It waits up to ``patience``
+    seconds for another writer. Raises WrongIndex for a file of a version from which no migrations lead to this one;
+    nothing is left open then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
     try:
         _write_ahead(connection, patience)
         connection.execute(f"PRAGMA synchronous = {synchronous}")
-        connection.execute("PRAGMA foreign_keys = ON")
-        _prepare(connection, path, schema, version)
-        if check is not None:
-            check(connection)
+        if _version(connection) != version:
+            _prepare(connection, path, schema, version, migrations or {})
+        connection.execute("PRAGMA foreign_keys = ON")  # not before: a table that others refer to may be made anew
     except BaseException:
         connection.close()
         raise
@@ -60,16 +60,18 @@ def _write_ahead(connection: sqlite3.Connection, patience: float) -> None:
         time.sleep(_PAUSE_SECONDS)
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, schema: str, version: int) -> None:
-    if _version(connection) == 0:
-        with transaction(connection):
-            if _version(connection) == 0:  # no other process has been faster
-                for statement in schema.split(";"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {version}")
-    found = _version(connection)
-    if found != version:
-        raise WrongIndex(f"{path} has schema version {found}, this program needs {version}: move it away")
+def _prepare(
+    connection: sqlite3.Connection, path: Path, schema: str, version: int, migrations: Mapping[int, str]
+) -> None:
+    with transaction(connection):
+        found = _version(connection)  # now nobody else can change it: another process may have been faster
+        steps = range(found, version)
+        if found > version or (found and not migrations.keys() >= set(steps)):
+            raise WrongIndex(f"{path} has schema version {found}, this program needs {version}: move it away")
+        for script in [migrations[step] for step in steps] if found else [schema]:
+            for statement in script.split(";"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {version}")
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -31,12 +31,17 @@ def questions(count: int) -> list[str]:
     return [" ".join(rng.choices(_vocabulary[200:], cum_weights=each, k=6)) for each in picks]
 
 
-async def build(data: Path, chunks: int, knowledge_bases: int) -> None:
-    """Fill the index in ``data``. The vectors are random: what is timed is the search, not what it finds."""
+async def build(data: Path, chunks: int, knowledge_bases: int, restricted: int) -> None:
+    """Fill the index in ``data``. The vectors are random: what is timed is the search, not what it finds.
+
+    ``restricted`` documents, evenly spread, are each for somebody else: ``reader0``, ``reader1`` …
+    """
     rng, numbers = random.Random(3), np.random.default_rng(5)
     settings = load_settings({}, data=data)
     index = open_index(settings, open_embedder(settings))
-    for i in range(chunks // CHUNKS_PER_DOCUMENT):
+    count = chunks // CHUNKS_PER_DOCUMENT
+    access = {i * count // restricted: (f"reader{i}",) for i in range(restricted)}
+    for i in range(count):
         texts = [
             " ".join(rng.choices(_vocabulary, cum_weights=_weights, k=WORDS_PER_CHUNK)) + "."
             for _ in range(CHUNKS_PER_DOCUMENT)
@@ -46,14 +51,14 @@ async def build(data: Path, chunks: int, knowledge_bases: int) -> None:
         vectors = numbers.standard_normal((len(texts), DIMENSIONS)).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         kb_id, name = f"kb{i % knowledge_bases}", f"{i}.txt"
-        document = Document(document_id(kb_id, name), name, kb_id, "\n".join(texts))
+        document = Document(document_id(kb_id, name), name, kb_id, "\n".join(texts), access.get(i))
         await index.put(document, str(i), spans, vectors.tolist())
     await index.aclose()
 
 
-def built(data: Path, chunks: int, knowledge_bases: int) -> Path:
+def built(data: Path, chunks: int, knowledge_bases: int, restricted: int = 0) -> Path:
     """The folder of such an index; made where it is not there yet."""
-    folder = data / f"made-up-{chunks}-{knowledge_bases}"
+    folder = data / f"made-up-{chunks}-{knowledge_bases}-{restricted}"
     if not (folder / "index.db").exists():
-        asyncio.run(build(folder, chunks, knowledge_bases))
+        asyncio.run(build(folder, chunks, knowledge_bases, restricted))
     return folder

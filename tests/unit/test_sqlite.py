@@ -121,20 +121,15 @@ def is_open(connection: sqlite3.Connection) -> bool:
     return True
 
 
-def refuse(connection: sqlite3.Connection) -> None:
-    raise WrongIndex("not this one")
-
-
 @pytest.mark.parametrize(
-    ("version", "check", "content", "message"),
+    ("version", "content", "message"),
     [
-        (1, None, b"not a database, but long enough to look at" * 100, "it.db: file is not a database"),
-        (2, None, None, "it.db has schema version 1, this program needs 2: move it away"),
-        (1, refuse, None, "not this one"),
+        (1, b"not a database, but long enough to look at" * 100, "it.db: file is not a database"),
+        (2, None, "it.db has schema version 1, this program needs 2: move it away"),
     ],
 )
 def test_a_file_that_can_not_be_used_is_left_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, check: Any, content: bytes | None, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, content: bytes | None, message: str
 ) -> None:
     path = tmp_path / "it.db"
     connection_to(path).close()
@@ -143,8 +138,46 @@ def test_a_file_that_can_not_be_used_is_left_closed(
     connections = Connections()
     monkeypatch.setattr(sqlite3, "connect", connections)
     with pytest.raises((StoreUnavailable, WrongIndex), match=message), store_errors(path):
-        opened(path, "", version, check=check)
+        opened(path, "", version)
     assert [is_open(connection) for connection in connections.opened] == [False]
+
+
+STEPS = {
+    1: "ALTER TABLE t ADD COLUMN y; UPDATE t SET y = x",
+    2: "CREATE TABLE t_3 (x, y, z); INSERT INTO t_3 SELECT x, y, 3 FROM t; DROP TABLE t; ALTER TABLE t_3 RENAME TO t",
+}
+
+
+def at_version(path: Path, version: int) -> list[Any]:
+    """What the file holds once it is opened as one of that version."""
+    with closing(opened(path, "CREATE TABLE t (x, y, z)", version, migrations=STEPS)) as connection:
+        return connection.execute("SELECT * FROM t").fetchall()
+
+
+def test_a_file_of_a_version_before_is_led_on_step_by_step(tmp_path: Path) -> None:
+    with closing(connection_to(tmp_path / "it.db")) as connection:
+        connection.execute("INSERT INTO t VALUES (1)")
+        connection.execute("CREATE TABLE of_t (x REFERENCES t (x))")
+        connection.execute("INSERT INTO of_t VALUES (1)")
+    assert at_version(tmp_path / "it.db", 2) == [(1, 1)]
+    assert at_version(tmp_path / "it.db", 3) == [(1, 1, 3)]
+    assert at_version(tmp_path / "it.db", 3) == [(1, 1, 3)]
+    assert at_version(tmp_path / "new.db", 3) == []
+
+
+@pytest.mark.parametrize(("found", "needed"), [(3, 2), (1, 4), (-1, 1)])
+def test_a_file_from_which_no_steps_lead_is_refused(tmp_path: Path, found: int, needed: int) -> None:
+    with closing(connection_to(tmp_path / "it.db")) as connection:
+        connection.execute(f"PRAGMA user_version = {found}")
+    with pytest.raises(WrongIndex, match=f"version {found}, this program needs {needed}: move it away"):
+        at_version(tmp_path / "it.db", needed)
+
+
+def test_steps_of_which_one_fails_change_nothing(tmp_path: Path) -> None:
+    connection_to(tmp_path / "it.db").close()
+    with pytest.raises(sqlite3.OperationalError, match="nowhere"):
+        opened(tmp_path / "it.db", "", 3, migrations={1: STEPS[1], 2: "INSERT INTO nowhere VALUES (1)"})
+    assert at_version(tmp_path / "it.db", 2) == []
 
 
 async def test_a_log_that_could_not_be_written_can_be_written_again(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
 from citestream.errors import WrongIndex
-from citestream.model import Chunk, Document, KnowledgeBase, Passage
-from citestream.retrieval import sqlite_schema
+from citestream.model import Chunk, Document, DocumentEntry, KnowledgeBase, Passage
+from citestream.retrieval import sqlite_reads, sqlite_schema
 from citestream.retrieval.embedder import Embedder, Vectors
 from citestream.retrieval.fusion import fuse
 from citestream.retrieval.index import Indexed, Principals
@@ -25,12 +26,6 @@ CANDIDATES = 100
 _THREADS = 4
 # A document that is replaced between the ranking and the reading has other row ids: it is looked for again.
 _TRIES = 3
-_PASSAGE = """
-SELECT chunks.rowid, document_id || '-' || ordinal, document_id, name, id, chunks.text, char_start, char_end, page,
-       section
-FROM chunks JOIN documents USING (document_id) JOIN knowledge_bases USING (kb)
-WHERE chunks.rowid IN ({})
-"""
 
 
 class SqliteIndex:
@@ -45,11 +40,11 @@ class SqliteIndex:
     def check(self) -> None:
         """Open the file once, now. Raises WrongIndex where it was made with another embedder or schema, and
         StoreUnavailable."""
-        with store_errors(self._path):
-            self._open().close()
+        with store_errors(self._path), closing(self._open()) as connection:
+            self._check_embedder(connection)
 
     def _open(self) -> sqlite3.Connection:
-        return opened(self._path, sqlite_schema.SCHEMA, sqlite_schema.VERSION, check=self._check_embedder)
+        return opened(self._path, sqlite_schema.SCHEMA, sqlite_schema.VERSION, migrations=sqlite_schema.MIGRATIONS)
 
     def _check_embedder(self, connection: sqlite3.Connection) -> None:
         found = connection.execute("SELECT value FROM meta WHERE key = 'embedder'").fetchone()
@@ -58,29 +53,22 @@ class SqliteIndex:
             raise WrongIndex(f"{message}: remove the file and ingest again")
 
     async def kb_ids(self) -> Sequence[str]:
-        sql = "SELECT id FROM knowledge_bases ORDER BY id"
-        rows = await self._worker.run(lambda connection: connection.execute(sql).fetchall())
-        return [kb_id for (kb_id,) in rows]
+        return await self._worker.run(sqlite_reads.kb_ids)
 
     async def knowledge_bases(self) -> Sequence[KnowledgeBase]:
-        sql = """
-            SELECT id, count(*), sum(chunk_count) FROM knowledge_bases JOIN documents USING (kb)
-            GROUP BY kb ORDER BY id
-        """
-        rows = await self._worker.run(lambda connection: connection.execute(sql).fetchall())
-        return [KnowledgeBase(*row) for row in rows]
+        return await self._worker.run(sqlite_reads.knowledge_bases)
+
+    async def documents(self, kb_id: str, after: str = "", limit: int = 1000) -> Sequence[DocumentEntry]:
+        return await self._worker.run(lambda connection: sqlite_reads.entries(connection, kb_id, after, limit))
 
     async def document(self, document_id: str) -> Document | None:
-        sql = """
-            SELECT document_id, name, id, text FROM documents JOIN knowledge_bases USING (kb) WHERE document_id = ?
-        """
-        row = await self._worker.run(lambda connection: connection.execute(sql, (document_id,)).fetchone())
-        return Document(*row) if row else None
+        return await self._worker.run(lambda connection: sqlite_reads.document(connection, document_id))
+
+    async def access(self, document_ids: Sequence[str]) -> Mapping[str, tuple[str, ...] | None]:
+        return await self._worker.run(lambda connection: sqlite_reads.access(connection, document_ids))
 
     async def indexed(self, document_id: str) -> Indexed | None:
-        sql = "SELECT digest, embedded FROM documents WHERE document_id = ?"
-        row = await self._worker.run(lambda connection: connection.execute(sql, (document_id,)).fetchone())
-        return Indexed(row[0], bool(row[1])) if row else None
+        return await self._worker.run(lambda connection: sqlite_reads.indexed(connection, document_id))
 
     async def put(self, document: Document, digest: str, chunks: Sequence[Chunk], vectors: Vectors | None) -> None:
         def work(connection: sqlite3.Connection) -> None:
@@ -88,9 +76,15 @@ class SqliteIndex:
             if blobs is not None and self._embedder is not None:
                 sql = "INSERT OR IGNORE INTO meta VALUES ('embedder', ?)"
                 connection.execute(sql, (self._embedder.id,))
+                self._check_embedder(connection)
             sqlite_schema.put(connection, document, digest, chunks, blobs)
 
         await self._write(work)
+
+    async def fail(
+        self, document_id: str, kb_id: str, name: str, reason: str, access: tuple[str, ...] | None = None
+    ) -> None:
+        await self._write(lambda connection: sqlite_schema.fail(connection, document_id, kb_id, name, reason, access))
 
     async def remove(self, document_id: str) -> bool:
         return await self._write(lambda connection: sqlite_schema.remove(connection, document_id))
@@ -99,22 +93,35 @@ class SqliteIndex:
         self, query: str, kb_ids: Sequence[str], top_k: int, principals: Principals = None
     ) -> Sequence[Passage]:
         for _ in range(_TRIES):
-            whole, passages = await self._search(query, kb_ids, top_k)
+            whole, passages = await self._search(query, kb_ids, top_k, principals)
             if whole:
                 break
         return passages
 
-    async def _search(self, query: str, kb_ids: Sequence[str], top_k: int) -> tuple[bool, list[Passage]]:
+    async def _search(
+        self, query: str, kb_ids: Sequence[str], top_k: int, principals: Principals
+    ) -> tuple[bool, list[Passage]]:
         """The passages, and whether they are what was ranked: not where one was replaced meanwhile."""
         weight = self._embedder.weight(query) if self._embedder else 0.0
-        kbs = await self._worker.run(lambda connection: _kbs(connection, kb_ids))
+        shelves = await self._worker.run(lambda connection: self._shelves(connection, kb_ids, principals))
         words, meaning = await asyncio.gather(
-            self._worker.run(lambda connection: by_words(connection, terms(query), list(kbs), CANDIDATES)),
-            self._by_meaning(query, kbs, weight),
+            self._worker.run(lambda connection: by_words(connection, terms(query), shelves, CANDIDATES)),
+            self._by_meaning(query, shelves, weight),
         )
         ranked = fuse(words, meaning, weight)
-        passages = await self._worker.run(lambda connection: _passages(connection, ranked, top_k))
+        passages = await self._worker.run(lambda connection: sqlite_reads.passages(connection, ranked, top_k))
         return len(passages) == min(top_k, len(ranked)), passages
+
+    def _shelves(self, connection: sqlite3.Connection, kb_ids: Sequence[str], principals: Principals) -> dict[int, int]:
+        self._check_embedder(connection)
+        return sqlite_reads.shelves(connection, kb_ids, principals)
+
+    async def _by_meaning(self, query: str, shelves: dict[int, int], weight: float) -> dict[int, float]:
+        cache = self._cache
+        if self._embedder is None or cache is None or not shelves or not weight:
+            return {}
+        (vector,) = await self._embedder.embed([query])
+        return await self._worker.run(lambda connection: cache.nearest(connection, vector, shelves.items(), CANDIDATES))
 
     async def aclose(self) -> None:
         await self._worker.aclose()
@@ -125,30 +132,3 @@ class SqliteIndex:
                 return work(connection)
 
         return await self._worker.run(whole)
-
-    async def _by_meaning(self, query: str, kbs: dict[int, int], weight: float) -> dict[int, float]:
-        cache = self._cache
-        if self._embedder is None or cache is None or not kbs or not weight:
-            return {}
-        (vector,) = await self._embedder.embed([query])
-        return await self._worker.run(lambda connection: cache.nearest(connection, vector, kbs.items(), CANDIDATES))
-
-
-def _kbs(connection: sqlite3.Connection, kb_ids: Sequence[str]) -> dict[int, int]:
-    """The knowledge bases to search: the number and the generation of each."""
-    wanted = set(kb_ids)
-    rows = connection.execute("SELECT kb, generation, id FROM knowledge_bases ORDER BY kb").fetchall()
-    return {kb: generation for kb, generation, kb_id in rows if kb_id in wanted}
-
-
-def _passages(connection: sqlite3.Connection, ranked: Sequence[tuple[int, float]], top_k: int) -> list[Passage]:
-    """The best that still are there: a row id that a newer version of its document has replaced is passed over."""
-    passages: list[Passage] = []
-    for first in range(0, len(ranked), top_k):
-        scores = dict(ranked[first : first + top_k])
-        rows = connection.execute(_PASSAGE.format(", ".join("?" * len(scores))), tuple(scores)).fetchall()
-        found = {rowid: Passage(*(*fields, round(scores[rowid], 4))) for rowid, *fields in rows}
-        passages += [found[rowid] for rowid in scores if rowid in found]
-        if len(passages) >= top_k:
-            break
-    return passages[:top_k]

@@ -1,4 +1,4 @@
-"""The chunks that hold a query's words, by BM25 over the knowledge bases that are searched and no others.
+"""The chunks that hold a query's words, by BM25 over the shelves that are searched and no others.
 
 FTS5 counts in how many chunks of the whole index a word stands. Whoever may read only a part of it could tell from
 the scores which words the rest holds. So each word is ranked by itself, and what FTS5 took for its rarity is replaced
@@ -9,33 +9,40 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 
 # What FTS5 gives to a word that stands in half of all chunks, or more.
 _LEAST_RARITY = 1e-6
-_CHUNKS = "SELECT total(chunk_count), total(chunk_count * (kb IN ({kbs}))) FROM documents"
-_HOLDING = "SELECT count(*), total(rowid >> 32 IN ({kbs})) FROM words WHERE words MATCH ?"
+# A table, as it may be a thousand shelves: looked up faster than a list of numbers, which each word would repeat.
+_SCOPE = "CREATE TEMP TABLE IF NOT EXISTS scope (shelf INTEGER PRIMARY KEY)"
+_CHUNKS = "SELECT total(chunk_count), total(chunk_count * (shelf IN temp.scope)) FROM documents"
+_HOLDING = "SELECT count(*), total(rowid >> 32 IN temp.scope) FROM words WHERE words MATCH ?"
 _WORD = """
 SELECT rowid, -rank * ? AS score FROM words
-WHERE words MATCH ? AND rowid BETWEEN {first} << 32 AND ({last} << 32) + 0xFFFFFFFF AND rowid >> 32 IN ({kbs})
+WHERE words MATCH ? AND rowid >> 32 IN temp.scope AND rowid >= (SELECT min(shelf) << 32 FROM temp.scope)
+      AND rowid < (SELECT max(shelf) + 1 << 32 FROM temp.scope)
 """
 _WORDS = "SELECT rowid, sum(score) AS total FROM ({}) GROUP BY rowid ORDER BY total DESC, rowid LIMIT ?"
 
 
-def by_words(connection: sqlite3.Connection, words: Sequence[str], kbs: Sequence[int], limit: int) -> dict[int, float]:
-    """Row ids with BM25 (larger is better) of the ``limit`` best chunks in the knowledge bases of these numbers."""
-    if not words or not kbs:
+def by_words(
+    connection: sqlite3.Connection, words: Sequence[str], shelves: Collection[int], limit: int
+) -> dict[int, float]:
+    """Row ids with BM25 (larger is better) of the ``limit`` best chunks on these shelves."""
+    if not words or not shelves:
         return {}
-    scope: dict[str, object] = {"kbs": ", ".join(map(str, kbs)), "first": min(kbs), "last": max(kbs)}
-    chunks: tuple[float, float] = connection.execute(_CHUNKS.format(**scope)).fetchone()
+    connection.execute(_SCOPE)
+    connection.execute("DELETE FROM temp.scope")
+    connection.executemany("INSERT INTO temp.scope VALUES (?)", ((shelf,) for shelf in shelves))
+    chunks: tuple[float, float] = connection.execute(_CHUNKS).fetchone()
     matches = [f'"{word}"' for word in words]
     corrections = [1.0] * len(words)
     if chunks[0] != chunks[1]:
-        found = (connection.execute(_HOLDING.format(**scope), (match,)).fetchone() for match in matches)
+        found = (connection.execute(_HOLDING, (match,)).fetchone() for match in matches)
         corrections = [_correction(chunks, holding) for holding in found]
     parameters = chain.from_iterable(zip(corrections, matches, strict=True))
-    sql = _WORDS.format(" UNION ALL ".join([_WORD.format(**scope)] * len(words)))
+    sql = _WORDS.format(" UNION ALL ".join([_WORD] * len(words)))
     return dict(connection.execute(sql, (*parameters, limit)).fetchall())
 
 

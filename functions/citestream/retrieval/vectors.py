@@ -1,6 +1,6 @@
-"""The vectors of each knowledge base in memory, and the nearest of them by exact cosine.
+"""The vectors of each shelf in memory, and the nearest of them by exact cosine.
 
-Exact search over one knowledge base is fast enough to some 200,000 chunks, has a recall of 1, and needs nothing but
+Exact search is fast enough to some 200,000 chunks, has a recall of 1, and needs nothing but
 numpy. The rows on disk are float16, which costs nothing in quality; a float32 product is what BLAS is fast at.
 """
 
@@ -37,7 +37,7 @@ class _Matrix:
 
 
 class VectorCache:
-    """Thread-safe. A knowledge base is read again when its generation has changed."""
+    """Thread-safe. A shelf is read again when its generation has changed."""
 
     def __init__(self, dimensions: int) -> None:
         self._dimensions = dimensions
@@ -51,10 +51,10 @@ class VectorCache:
         generations: Iterable[tuple[int, int]],
         limit: int,
     ) -> dict[int, float]:
-        """Row ids with cosines of the ``limit`` nearest chunks in these ``(kb, generation)``, one at least."""
+        """Row ids with cosines of the ``limit`` nearest chunks on these ``(shelf, generation)``, one at least."""
         import numpy as np
 
-        matrices = [self._matrix(connection, kb, generation) for kb, generation in generations]
+        matrices = [self._matrix(connection, shelf, generation) for shelf, generation in generations]
         # One choice among all: it takes as long as one among the chunks of each.
         numbers = np.asarray(query, np.float32)
         cosines = np.concatenate([matrix.vectors @ numbers for matrix in matrices])
@@ -62,19 +62,25 @@ class VectorCache:
         best = np.argpartition(cosines, -limit)[-limit:] if len(cosines) > limit else slice(None)
         return dict(zip(rowids[best].tolist(), cosines[best].tolist(), strict=True))
 
-    def _matrix(self, connection: sqlite3.Connection, kb: int, generation: int) -> _Matrix:
+    def _matrix(self, connection: sqlite3.Connection, shelf: int, generation: int) -> _Matrix:
         with self._lock:
-            matrix = self._matrices.get(kb)
+            matrix = self._matrices.get(shelf)
             if matrix is None or matrix.generation != generation:
-                matrix = self._read(connection, kb, generation)
-                self._matrices[kb] = matrix
+                self._forget(connection)
+                matrix = self._matrices[shelf] = self._read(connection, shelf, generation)
             return matrix
 
-    def _read(self, connection: sqlite3.Connection, kb: int, generation: int) -> _Matrix:
+    def _forget(self, connection: sqlite3.Connection) -> None:
+        """Let go of shelves that are no more."""
+        there = {shelf for (shelf,) in connection.execute("SELECT shelf FROM shelves")}
+        for shelf in self._matrices.keys() - there:
+            del self._matrices[shelf]
+
+    def _read(self, connection: sqlite3.Connection, shelf: int, generation: int) -> _Matrix:
         import numpy as np
 
         sql = "SELECT rowid, vector FROM vectors WHERE rowid BETWEEN ? AND ? ORDER BY rowid"
-        rows = connection.execute(sql, row_range(kb)).fetchall()
+        rows = connection.execute(sql, row_range(shelf)).fetchall()
         rowids = np.fromiter((rowid for rowid, _ in rows), np.int64, len(rows))
         halves = np.frombuffer(b"".join(vector for _, vector in rows), "<f2")
         return _Matrix(generation, rowids, halves.reshape(-1, self._dimensions).astype(np.float32))
