@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -107,8 +108,9 @@ def no_real_aws() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
-def aws_process(no_real_aws: None) -> Iterator[AwsServer]:
+@contextmanager
+def serving_aws() -> Iterator[AwsServer]:
+    """Serve until the block ends, or this process."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.aws_server"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -118,6 +120,12 @@ def aws_process(no_real_aws: None) -> Iterator[AwsServer]:
         assert url, "the AWS server did not start"
         yield AwsServer(url)
         process.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def aws_process(no_real_aws: None) -> Iterator[AwsServer]:
+    with serving_aws() as server:
+        yield server
 
 
 @pytest.fixture
