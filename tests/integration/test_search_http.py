@@ -182,7 +182,7 @@ def test_a_store_that_does_not_answer_is_503(library: Path, tmp_path: Path) -> N
         assert post(url, json={"query": "token"}).status_code == 200
         with closing(sqlite3.connect(tmp_path / "index.db")) as file, file:
             file.execute("PRAGMA foreign_keys = OFF")
-            file.execute("DROP TABLE knowledge_bases")
+            file.execute("DROP TABLE shelves")
         for headers in ({}, STREAM):
             response = post(url, json={"query": "token"}, headers=headers)
             assert "no such table" not in problem(response, 503)["detail"]

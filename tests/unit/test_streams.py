@@ -115,6 +115,32 @@ async def test_a_new_log_passes(tmp_path: Path) -> None:
     await log.aclose()
 
 
+async def test_a_file_of_the_version_before_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "streams.db"
+    with closing(sqlite3.connect(path)) as file:
+        file.executescript("""
+            CREATE TABLE streams (
+                stream_id TEXT PRIMARY KEY, owner TEXT NOT NULL, producer TEXT NOT NULL, lease_until REAL NOT NULL,
+                ended_at REAL, cancelled INTEGER NOT NULL DEFAULT 0
+            ) WITHOUT ROWID;
+            CREATE INDEX streams_by_end ON streams (ifnull(ended_at, lease_until));
+            CREATE TABLE events (
+                stream_id TEXT NOT NULL, n INTEGER NOT NULL, producer TEXT NOT NULL, event TEXT NOT NULL,
+                data TEXT NOT NULL, PRIMARY KEY (stream_id, n)
+            ) WITHOUT ROWID;
+            INSERT INTO streams VALUES ('old', 'me', 'p', 9e9, NULL, 0);
+            INSERT INTO events VALUES ('old', 1, 'p', 'token', '{}');
+            PRAGMA user_version = 1;
+        """)
+    log = SqliteStreamLog(path, keep=3600)
+    log.check()
+    assert (await log.get("old"), await log.read("old", 0)) == (None, [])
+    await log.create(StreamRecord("new", "me", "p", 9e9, kb_ids=("kb",)))
+    await log.append("new", "p", to_entry(Token("a"), 1))
+    assert await log.get("new") == StreamRecord("new", "me", "p", 9e9, last=1, kb_ids=("kb",))
+    await log.aclose()
+
+
 # --- entries
 
 

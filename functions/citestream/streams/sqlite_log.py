@@ -31,6 +31,8 @@ CREATE TABLE events (
     PRIMARY KEY (stream_id, n)
 ) WITHOUT ROWID
 """
+# Streams are kept for little more than an hour: an older version's are given up, not carried over.
+_MIGRATIONS = {1: f"DROP TABLE streams; DROP TABLE events; {_SCHEMA}"}
 _RECORD = """
 SELECT stream_id, owner, producer, lease_until, ended_at, cancelled,
        (SELECT ifnull(max(n), 0) FROM events WHERE events.stream_id = streams.stream_id), kb_ids, documents
@@ -122,7 +124,7 @@ class SqliteStreamLog:
 
 def _opened(path: Path) -> sqlite3.Connection:
     # A power cut may take the last frames of streams that it ended anyway; a killed process loses nothing.
-    return opened(path, _SCHEMA, _VERSION, synchronous="OFF", patience=_PATIENCE_SECONDS)
+    return opened(path, _SCHEMA, _VERSION, migrations=_MIGRATIONS, synchronous="OFF", patience=_PATIENCE_SECONDS)
 
 
 def _append(connection: sqlite3.Connection, stream_id: str, producer: str, entry: Entry) -> None:
