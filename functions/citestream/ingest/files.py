@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
+from citestream.ingest.access import SUFFIX as ACCESS_SUFFIX
 from citestream.ingest.parse import SUFFIXES
+from citestream.ingest.paths import leads_out, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class SourceFile:
     @property
     def shown(self) -> str:
         """The path as it can be printed."""
-        return _printable(self.path)
+        return printable(self.path)
 
 
 @dataclass(slots=True)
@@ -38,7 +40,7 @@ class Found:
     refused: list[tuple[str, str]] = field(default_factory=list)
 
     def refuse(self, path: str | Path, reason: str) -> None:
-        self.refused.append((_printable(path), reason))
+        self.refused.append((printable(path), reason))
 
 
 def find_files(paths: Iterable[str]) -> Found:
@@ -76,8 +78,8 @@ def _add_all(found: Found, root: Path, pattern: tuple[str, ...]) -> bool:
     for path in _walk(found, root, pattern):
         matched = True
         if path.suffix.lower() not in SUFFIXES:
-            found.other_kinds += 1
-        elif _leads_out(path, root):
+            found.other_kinds += not path.name.endswith(ACCESS_SUFFIX)
+        elif leads_out(path, root):
             found.refuse(path, "a link to a file outside of the folder")
         else:
             _add(found, path, path.relative_to(root).as_posix())
@@ -98,7 +100,7 @@ def _walk(found: Found, top: Path, pattern: tuple[str, ...]) -> Iterator[Path]:
         for name in folders:
             path = os.path.join(root, name)
             places[path] = below[name]
-            if _leads_out(path, top):
+            if leads_out(path, top):
                 found.refuse(path, "a link to a folder outside of the folder")
         yield from (Path(root, name) for name in sorted(names) if len(pattern) in _after(pattern, here, name))
 
@@ -119,10 +121,6 @@ def _passed(pattern: tuple[str, ...], places: set[int]) -> set[int]:
     return places
 
 
-def _leads_out(path: str | Path, folder: Path) -> bool:
-    return os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
-
-
 def _add(found: Found, path: Path, name: str) -> None:
     # What a Mac wrote and what a Linux machine wrote is one document: their file names differ in accents only.
     name = unicodedata.normalize("NFC", name)
@@ -130,10 +128,4 @@ def _add(found: Found, path: Path, name: str) -> None:
     if other is None:
         found.files[name] = SourceFile(path, name)
     elif os.path.realpath(other.path) != os.path.realpath(path):
-        found.refuse(path, f"its name, {_printable(name)}, is taken by {other.shown}")
-
-
-def _printable(path: str | Path) -> str:
-    """The path on one line, escaped where it is not UTF-8, breaks the line, or would steer a terminal."""
-    text = os.fsencode(path).decode(errors="backslashreplace")
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+        found.refuse(path, f"its name, {printable(name)}, is taken by {other.shown}")
