@@ -92,7 +92,7 @@ GROUPS = [f"g{i}" for i in range(3000)]
         ({"groups": ["hr", 7, None, ["leads"], ""]}, {"ada", "hr"}),
         ({"groups": ["*", "hr"]}, {"ada", "hr"}),
         ({"groups": "*"}, {"ada"}),
-        ({"groups": ["\0nobody", "two words"]}, {"ada", "two words"}),
+        ({"groups": ["\0nobody", "line\n", "two words"]}, {"ada", "two words"}),
         ({"groups": ["x" * 128, "y" * 129]}, {"ada", "x" * 128}),
         ({"sub": "*", "groups": ["hr"]}, {"hr"}),
         ({"sub": "*"}, set()),

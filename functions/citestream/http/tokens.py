@@ -25,7 +25,6 @@ _LOG = logging.getLogger("citestream.http")
 _LARGEST_REPLY = 1 << 20
 # Each principal is a term of every query's filter. Issuers cap groups themselves (Entra at 200, Cognito at 100).
 _MOST_PRINCIPALS = 500
-# No list of principals holds a longer one.
 _LONGEST_PRINCIPAL = 128
 
 
@@ -94,7 +93,8 @@ def _principals(subject: str, groups: Any) -> frozenset[str]:
 
 
 def _is_principal(name: str) -> bool:
-    return 0 < len(name) <= _LONGEST_PRINCIPAL and name != "*" and "\0" not in name
+    """Whether a document's list may hold it, by the rules of ``ingest.access``."""
+    return 1 <= len(name) <= _LONGEST_PRINCIPAL and name != "*" and name.isprintable()
 
 
 def _names(claim: Any) -> Iterator[str]:
