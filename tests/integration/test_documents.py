@@ -18,7 +18,7 @@ from citestream.model import Chunk, Document, document_id
 from citestream.retrieval.sqlite_index import SqliteIndex
 from tests.issuer import AUDIENCE, Issuer, bearer
 from tests.server import product
-from tests.sse import STREAM, frames
+from tests.sse import STREAM, decoded
 
 # The principals of each document; None is everybody. One more can't be read.
 ACCESS: dict[str, tuple[str, ...] | None] = {
@@ -63,19 +63,16 @@ async def fill(folder: Path) -> None:
 class Api:
     """The product for callers with a token; each call is that of the token with these claims."""
 
-    url: str
+    client: httpx.Client
     issuer: Issuer
 
-    def headers(self, claims: dict[str, Any]) -> dict[str, str]:
-        return bearer(self.issuer.token(**{"sub": "eve"} | claims))
-
-    def get(self, path: str, *, method: str = "GET", claims: dict[str, Any], **request: Any) -> httpx.Response:
-        headers = self.headers(claims) | request.pop("headers", {})
-        return httpx.request(method, f"{self.url}/api/v1/{path}", headers=headers, **request)
+    def ask(self, path: str, *, method: str = "GET", claims: dict[str, Any], **request: Any) -> httpx.Response:
+        headers = bearer(self.issuer.token(**{"sub": "eve"} | claims)) | request.pop("headers", {})
+        return self.client.request(method, f"/api/v1/{path}", headers=headers, **request)
 
     def names(self, claims: dict[str, Any], **parameters: Any) -> tuple[list[str], str | None]:
         """A page of the list, and where the next one begins."""
-        response = self.get("documents", claims=claims, params={"kb_id": "team"} | parameters)
+        response = self.ask("documents", claims=claims, params={"kb_id": "team"} | parameters)
         assert response.status_code == 200, response.text
         body = response.json()
         assert set(body) == {"documents", "next"}
@@ -87,8 +84,9 @@ def api(data: Path) -> Iterator[Api]:
     with (
         Issuer() as issuer,
         product(data=data, auth="jwt", jwt_issuer=issuer.url, jwt_audience=AUDIENCE) as url,
+        httpx.Client(base_url=url, timeout=20) as client,
     ):
-        yield Api(url, issuer)
+        yield Api(client, issuer)
 
 
 CLAIMS = [
@@ -114,7 +112,7 @@ def test_without_login_nothing_is_withheld(data: Path) -> None:
 
 
 def test_a_line_says_what_became_of_the_file(api: Api) -> None:
-    response = api.get("documents", claims={}, params={"kb_id": "team"})
+    response = api.ask("documents", claims={}, params={"kb_id": "team"})
     first, *_, last = response.json()["documents"]
     times = [each.pop("updated_at") for each in (first, last)]
     assert first == {
@@ -173,7 +171,7 @@ def test_page_by_page_all_of_them_come_once_and_no_name_that_is_withheld(
     ],
 )
 def test_bad_parameters_are_422_and_named(api: Api, query: str, fields: set[str]) -> None:
-    response = api.get(f"documents?{query}", claims={})
+    response = api.ask(f"documents?{query}", claims={})
     assert response.status_code == 422
     assert response.headers["content-type"] == "application/problem+json"
     assert {error["field"] for error in response.json()["errors"]} == fields
@@ -181,29 +179,29 @@ def test_bad_parameters_are_422_and_named(api: Api, query: str, fields: set[str]
 
 def test_a_knowledge_base_that_is_not_the_callers_looks_as_if_it_were_not_there(api: Api) -> None:
     claims = {"kb_ids": "team"}
-    bodies = {api.get("documents", claims=claims, params={"kb_id": kb_id}).content for kb_id in ("other", "nowhere")}
-    bodies.add(api.get("search", claims=claims, params={"query": "x", "kb_ids": "nowhere"}).content)
+    bodies = {api.ask("documents", claims=claims, params={"kb_id": kb_id}).content for kb_id in ("other", "nowhere")}
+    bodies.add(api.ask("search", claims=claims, params={"query": "x", "kb_ids": "nowhere"}).content)
     (body,) = bodies
     assert b'"status":404' in body
 
 
 def test_head_has_the_same_headers_and_no_body(api: Api) -> None:
     given: dict[str, Any] = {"claims": {"groups": ["hr"]}, "params": {"kb_id": "team"}}
-    head, get = api.get("documents", method="HEAD", **given), api.get("documents", **given)
+    head, get = api.ask("documents", method="HEAD", **given), api.ask("documents", **given)
     assert (head.status_code, head.content) == (200, b"")
     assert {name: head.headers[name] for name in ("content-type", "content-length", "cache-control")} == {
         name: get.headers[name] for name in ("content-type", "content-length", "cache-control")
     }
-    assert api.get("documents", method="HEAD", claims={}, params={"kb_id": "nowhere"}).status_code == 404
+    assert api.ask("documents", method="HEAD", claims={}, params={"kb_id": "nowhere"}).status_code == 404
 
 
 @pytest.mark.parametrize(("claims", "visible"), CLAIMS)
 def test_by_its_id_too_a_document_is_there_for_those_who_may_see_it(
     api: Api, claims: dict[str, Any], visible: list[str]
 ) -> None:
-    responses = {name: api.get(f"documents/{id_of(name)}", claims=claims) for name in ACCESS}
+    responses = {name: api.ask(f"documents/{id_of(name)}", claims=claims) for name in ACCESS}
     assert [name for name, response in responses.items() if response.status_code == 200] == sorted(visible)
-    unknown = api.get("documents/unknown", claims=claims)
+    unknown = api.ask("documents/unknown", claims=claims)
     assert unknown.status_code == 404
     assert {response.content for response in responses.values() if response.status_code != 200} == {unknown.content}
     assert {response.headers["cache-control"] for response in responses.values()} == {"no-store"}
@@ -211,14 +209,13 @@ def test_by_its_id_too_a_document_is_there_for_those_who_may_see_it(
 
 @pytest.mark.parametrize(("claims", "visible"), CLAIMS)
 def test_an_answer_is_written_from_what_the_asker_may_see(api: Api, claims: dict[str, Any], visible: list[str]) -> None:
-    headers = api.headers(claims | {"kb_ids": ["team"]})
-    answer = httpx.post(f"{api.url}/api/v1/search", json=QUESTION, headers=headers).json()
+    answer = api.ask("search", method="POST", claims=claims | {"kb_ids": ["team"]}, json=QUESTION).json()
     assert {result["document_name"] for result in answer["results"]} == set(visible)
     assert {citation["document_name"] for citation in answer["citations"]} <= set(visible)
 
 
 def test_knowledge_bases_count_what_is_withheld_too(api: Api) -> None:
-    listed = api.get("knowledge-bases", claims={"kb_ids": "team"}).json()["knowledge_bases"]
+    listed = api.ask("knowledge-bases", claims={"kb_ids": "team"}).json()["knowledge_bases"]
     assert listed == [{"id": "team", "document_count": len(ACCESS), "chunk_count": len(ACCESS)}]
 
 
@@ -229,9 +226,8 @@ GRANTED = {"groups": ["hr"], "kb_ids": ["team"]}
 def stream_id(api: Api) -> str:
     """A stream of eve's, asked while she was with ``hr``, with all that those may see."""
     body = QUESTION | {"include": ["results"]}
-    headers = api.headers(GRANTED) | STREAM
-    with httpx.stream("POST", f"{api.url}/api/v1/search", json=body, headers=headers) as response:
-        stream_id: str = list(frames(response))[-1].data["stream_id"]
+    response = api.ask("search", method="POST", claims=GRANTED, headers=STREAM, json=body)
+    stream_id: str = decoded(response.content)[-1].data["stream_id"]
     return stream_id
 
 
@@ -251,17 +247,17 @@ def test_every_way_back_to_a_stream_asks_again_what_the_caller_may_read(
     cursor = f"{stream_id}-1"
     headers = STREAM | {"Last-Event-ID": cursor}
     ways = [
-        api.get(f"streams/{stream_id}", claims=claims),
-        api.get(f"streams/{stream_id}", claims=claims, headers=headers),
-        api.get("search", method="POST", claims=claims, headers=headers, json=QUESTION),
-        api.get("search", claims=claims, headers=STREAM, params=QUESTION | {"last_event_id": cursor}),
+        api.ask(f"streams/{stream_id}", claims=claims),
+        api.ask(f"streams/{stream_id}", claims=claims, headers=headers),
+        api.ask("search", method="POST", claims=claims, headers=headers, json=QUESTION),
+        api.ask("search", claims=claims, headers=STREAM, params=QUESTION | {"last_event_id": cursor}),
     ]
     assert [response.status_code for response in ways] == [status] * 4
     if status == 404:
-        unknown = api.get("streams/unknown", claims=claims)
+        unknown = api.ask("streams/unknown", claims=claims)
         assert {response.content for response in ways} == {unknown.content}
 
 
 def test_the_owner_may_stop_a_stream_whatever_has_been_withdrawn(api: Api, stream_id: str) -> None:
-    assert api.get(f"streams/{stream_id}", method="DELETE", claims={"kb_ids": []}).status_code == 204
-    assert api.get(f"streams/{stream_id}", method="DELETE", claims={"sub": "ada"}).status_code == 404
+    assert api.ask(f"streams/{stream_id}", method="DELETE", claims={"kb_ids": []}).status_code == 204
+    assert api.ask(f"streams/{stream_id}", method="DELETE", claims={"sub": "ada"}).status_code == 404
