@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-# Those that are called, now or for retrieval and streams on AWS; botocore reads a service's description when it is.
-AWS_SERVICES = ("bedrock", "bedrock-runtime", "dynamodb", "s3", "s3vectors", "secretsmanager", "sqs", "ssm", "sts")
+# Those that are called; botocore reads a service's description when it is.
+AWS_SERVICES = ("bedrock", "bedrock-runtime", "dynamodb", "s3", "s3vectors", "secretsmanager", "ssm", "sts")
 
 LEFT_OUT = {
     "commands, which Lambda does not start": ("bin",),

@@ -116,10 +116,34 @@ def test_its_files_can_be_read_by_the_user_that_runs_them(artifact: Path) -> Non
 
 def test_it_imports_all_that_it_serves_with(runnable: Path) -> None:
     modules = (
-        "asgi_lambda.runtime, citestream.ingest.samples, citestream.http.tokens, mangum, snapshot_restore_py, boto3"
+        "asgi_lambda.runtime, citestream.ingest.samples, citestream.http.tokens, mangum, snapshot_restore_py, boto3, "
+        "citestream.ingest.worker, citestream.retrieval.litellm_embedder"
     )
     code = f"import {modules}, citestream.app\nprint('numpy' in sys.modules, 'litellm' in sys.modules)"
     assert run_alone(runnable, code) == "False False\n"
+
+
+def test_what_answers_imports_at_its_start_nothing_that_it_can_do_without(runnable: Path) -> None:
+    """A cold start waits for it: AWS is called, and LiteLLM imported, behind the first byte."""
+    heavy = ("boto3", "botocore", "litellm", "lxml", "markdown_it", "moto", "numpy", "pypdf")
+    stores = {f"CITESTREAM_{name}": "example" for name in ("TABLE", "VECTOR_BUCKET", "TEXT_BUCKET")}
+    code = f"import citestream.app, citestream.stores\nprint([each for each in {heavy} if each in sys.modules])"
+    assert run_alone(runnable, code, **stores) == "[]\n"
+
+
+def test_what_takes_documents_in_starts_and_says_what_it_lacks(runnable: Path) -> None:
+    code = (
+        "from citestream import handlers\n"
+        "from citestream.settings import BadSettings\n"
+        "try:\n    handlers.ingest\n"
+        "except BadSettings as error:\n    print(error)"
+    )
+    assert run_alone(runnable, code) == "the ingest needs CITESTREAM_TABLE and CITESTREAM_DOCUMENTS_BUCKET\n"
+    names = ("TABLE", "VECTOR_BUCKET", "TEXT_BUCKET", "DOCUMENTS_BUCKET")
+    stores = {f"CITESTREAM_{name}": "example" for name in names}
+    assert (
+        run_alone(runnable, "from citestream import handlers\nprint(handlers.ingest.__name__)", **stores) == "ingest\n"
+    )
 
 
 def test_its_tracebacks_name_the_files_where_they_are_deployed(runnable: Path) -> None:
@@ -236,7 +260,7 @@ def test_no_provider_misses_what_is_left_out(runnable: Path) -> None:
 
 
 def test_it_reads_the_descriptions_of_the_services_that_it_calls(runnable: Path) -> None:
-    services = ("bedrock", "bedrock-runtime", "dynamodb", "s3", "s3vectors", "secretsmanager", "sqs", "ssm", "sts")
+    services = ("bedrock", "bedrock-runtime", "dynamodb", "s3", "s3vectors", "secretsmanager", "ssm", "sts")
     code = f"import boto3\nfor service in {services}: boto3.client(service, region_name='eu-central-1')\nprint('all')"
     assert run_alone(runnable, code) == "all\n"
 
@@ -259,11 +283,12 @@ def make_anew(functions: Path, target: str, build: Path, architecture: str = "ar
     return make(f"build-{target}", architecture, build / target, functions, **environment)
 
 
-def test_the_second_function_gets_the_same(functions: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", ["BufferedFunction", "IngestFunction"])
+def test_another_function_gets_the_same(other: str, functions: Path, tmp_path: Path) -> None:
     assert make_anew(functions, "StreamFunction", tmp_path) == "arm64: 0 MB\n"
     (tmp_path / "StreamFunction" / "mark").touch()
-    assert make_anew(functions, "BufferedFunction", tmp_path) == "arm64: the same as StreamFunction\n"
-    assert (tmp_path / "BufferedFunction" / "mark").exists()
+    assert make_anew(functions, other, tmp_path) == "arm64: the same as StreamFunction\n"
+    assert (tmp_path / other / "mark").exists()
 
 
 def test_an_artifact_that_was_built_before_is_copied(functions: Path, tmp_path: Path) -> None:

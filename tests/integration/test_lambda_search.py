@@ -187,7 +187,7 @@ def buffered(data: Path, *names: str) -> list[Any]:
 
 
 def test_the_buffered_fallback_answers_every_http_event(data: Path) -> None:
-    names = ("http-api", "function-url-json", "base64-body", "rest-api-v1", "function-url-stream", "s3-event")
+    names = ("http-api", "function-url-json", "base64-body", "rest-api-v1", "function-url-stream", "sqs-s3-event")
     *answers, refused = buffered(data, *names)
     assert [answer["statusCode"] for answer in answers] == [200] * 5
     assert all(answer["isBase64Encoded"] is False for answer in answers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,6 +11,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from asgi_lambda.request import UnsupportedEvent, http_request
+from citestream.ingest.s3_events import changed, messages
 from citestream.settings import load_settings
 
 EVENTS = Path(__file__).parents[2] / "events"
@@ -20,7 +22,7 @@ HTTP = {
     "http-api": ("GET", "application/json", "2.0"),
     "rest-api-v1": ("POST", "text/event-stream", "1.0"),
 }
-OTHERS = ("s3-event",)
+OTHERS = ("sqs-s3-event", "sqs-s3-delete")
 
 
 class Context:
@@ -84,6 +86,13 @@ def test_what_is_no_http_request_is_told_from_one(name: str) -> None:
         http_request(load(name), Context(), 1.5)
 
 
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_s3_tells_by_its_queue_names_the_object(name: str) -> None:
+    (message,) = messages(load(name))
+    assert changed(message) == [("example-documents", "handbook/travel policy (2026).md")]
+    assert load(name)["Records"][0]["md5OfBody"] == md5(message.body.encode(), usedforsecurity=False).hexdigest()
+
+
 def test_a_schedule_warms_up_by_a_request_that_anybody_may_send() -> None:
     scope = http_request(load("warm-up"), Context(), 1.5).scope
     assert (scope["method"], scope["path"], scope["root_path"]) == ("GET", "/healthz", "")
@@ -101,3 +110,4 @@ def test_local_settings_are_those_of_a_laptop() -> None:
     settings = load_settings(load("local")["Parameters"])
     assert (settings.auth, settings.model, settings.samples) == ("none", "extractive", True)
     assert settings.data == Path("/tmp/citestream")  # noqa: S108  the one folder that a function may write to
+    assert (settings.table, settings.embedding_model) == ("", "")

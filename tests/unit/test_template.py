@@ -11,17 +11,27 @@ import pytest
 
 from asgi_lambda.emulator.intrinsics import NO_VALUE, Resolver, load_yaml
 from citestream.settings import load_settings
+from citestream.stores import EMBEDDING_MODEL
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = load_yaml((ROOT / "template.yaml").read_text("utf-8"))
 RESOURCES = TEMPLATE["Resources"]
 PARAMETERS = TEMPLATE["Parameters"]
-FUNCTIONS = ("StreamFunction", "BufferedFunction")
+ANSWERING = ("StreamFunction", "BufferedFunction")
+FUNCTIONS = (*ANSWERING, "IngestFunction")
 GIVEN = {"JwtIssuer": "https://login.example.com", "JwtAudience": "citestream"}
+# What "Ref" makes of resources, and of the stack.
+MADE = {
+    "Table": "stack-Table-ABC",
+    "TextBucket": "stack-textbucket-abc",
+    "DocumentsBucket": "citestream-documents-abc",
+    "VectorBucket": "arn:aws:s3vectors:us-east-1:123456789012:bucket/stack-vectorbucket-abc",
+    "AWS::StackId": "arn:aws:cloudformation:us-east-1:123456789012:stack/Stack/51af3dc0-da77-11e4-872e-1234567db123",
+}
 
 
 def resolve(node: Any, **parameters: str) -> Any:
-    return Resolver(TEMPLATE, GIVEN | parameters).value(node)
+    return Resolver(TEMPLATE, GIVEN | MADE | parameters).value(node)
 
 
 def variables(function: str, **parameters: str) -> dict[str, str]:
@@ -30,11 +40,17 @@ def variables(function: str, **parameters: str) -> dict[str, str]:
     return {name: str(resolve(value, **parameters)) for name, value in merged.items()}
 
 
-def statements(**parameters: str) -> list[Any]:
-    """Those about models."""
-    _, *about_models = RESOURCES["FunctionPolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    found = [resolve(statement, **parameters) for statement in about_models]
+def about(policy: str, *sids: str, **parameters: str) -> list[Any]:
+    """The policy's statements of these names, as far as the parameters ask for them."""
+    every = RESOURCES[policy]["Properties"]["PolicyDocument"]["Statement"]
+    chosen = [each for each in every if each.get("Fn::If", [None, each])[1]["Sid"] in sids]
+    found = [resolve(statement, **parameters) for statement in chosen]
     return [statement for statement in found if statement is not NO_VALUE]
+
+
+def statements(**parameters: str) -> list[Any]:
+    """Those about the model that answers."""
+    return about("AnswerPolicy", "AskProfile", "AskModel", **parameters)
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -71,35 +87,99 @@ def test_every_parameter_is_described_checked_and_used(name: str) -> None:
         ("AllowedOrigins", "*", False),
         ("ReservedConcurrency", "10", True),
         ("ReservedConcurrency", "-1", False),
+        ("EmbeddingModel", "bedrock/cohere.embed-multilingual-v3", True),
+        ("EmbeddingModel", "openai/text-embedding-3-small", True),
+        ("EmbeddingModel", "bedrock/eu.cohere.embed-v4:0", False),
+        ("EmbeddingModel", "extractive", False),
+        ("EmbeddingModel", "", False),
+        ("ProviderKeys", "OPENAI_API_KEY=secretsmanager:citestream#openai", True),
+        ("ProviderKeys", "A_KEY=ssm:/citestream/a B_KEY=arn:aws:ssm:eu-west-1:123456789012:parameter/b", True),
+        ("ProviderKeys", "OPENAI_API_KEY=sk-example", False),
+        ("ProviderKeys", "secretsmanager:citestream", False),
+        ("ProviderKeys", "A_KEY=ssm:a,B_KEY=ssm:b", False),
+        ("ProviderKeyArns", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:citestream-??????", True),
+        (
+            "ProviderKeyArns",
+            "arn:aws:ssm:eu-west-1:123456789012:parameter/a,arn:aws:kms:eu-west-1:123456789012:key/1-2",
+            True,
+        ),
+        ("ProviderKeyArns", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:*", False),
+        ("ProviderKeyArns", "arn:aws:s3:eu-west-1:123456789012:a", False),
+        ("ProviderKeyArns", "arn:aws:ssm:eu-west-1:123456789012:parameter/a,", False),
+        ("AlarmTopic", "arn:aws:sns:eu-west-1:123456789012:on-call", True),
+        ("AlarmTopic", "on-call@example.com", False),
     ],
 )
 def test_a_parameter_takes_what_the_product_can_use(name: str, value: str, allowed: bool) -> None:
     assert bool(re.fullmatch(PARAMETERS[name]["AllowedPattern"], value)) is allowed
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_functions_have_settings_that_the_product_takes(function: str) -> None:
+@pytest.mark.parametrize("function", ANSWERING)
+def test_a_function_that_answers_has_settings_that_the_product_takes(function: str) -> None:
     settings = load_settings(variables(function))
     assert (settings.auth, settings.jwt_issuer, settings.jwt_audience) == (
         "jwt",
         "https://login.example.com",
         "citestream",
     )
+    assert (settings.jwt_kb_claim, settings.jwt_groups_claim) == ("kb_ids", "groups")
     assert settings.data == Path("/tmp/citestream")  # noqa: S108  the one folder that a function may write to
     assert settings.samples is False
     assert settings.allowed_origins == ()
-    assert load_settings(variables(function, Samples="yes")).samples is True
+
+
+def test_what_takes_documents_in_knows_nothing_of_callers() -> None:
+    names = variables("IngestFunction").keys()
+    assert not [name for name in names if "JWT" in name or "AUTH" in name or name == "CITESTREAM_MODEL"]
+    settings = load_settings(variables("IngestFunction"))
+    assert settings.documents_bucket == "citestream-documents-abc"
+    for function in ANSWERING:
+        assert "CITESTREAM_DOCUMENTS_BUCKET" not in variables(function)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_what_is_set_locally_is_declared(function: str) -> None:
+def test_every_function_has_the_same_stores_and_the_same_embedder(function: str) -> None:
+    settings = load_settings(variables(function))
+    assert settings.table == "stack-Table-ABC"
+    assert settings.vector_bucket == "stack-vectorbucket-abc"  # and not its ARN
+    assert settings.text_bucket == "stack-textbucket-abc"
+    assert (settings.embedding_model, settings.embedding_dimensions) == ("bedrock/amazon.titan-embed-text-v2:0", 1024)
+    assert (settings.text_search, settings.text_language, settings.keys) == (True, "", "")
+    assert settings.embedding_model == EMBEDDING_MODEL
+    key = "OPENAI_API_KEY=ssm:/citestream/openai"
+    chosen = {"TextSearch": "off", "TextLanguage": "de", "ProviderKeys": key, "EmbeddingDimensions": "256"}
+    settings = load_settings(variables(function, **chosen))
+    assert (settings.text_search, settings.text_language, settings.keys) == (False, "de", key)
+    assert settings.embedding_dimensions == 256
+
+
+@pytest.mark.parametrize("language", PARAMETERS["TextLanguage"]["AllowedValues"])
+def test_a_language_is_one_that_the_product_takes(language: str) -> None:
+    expected = "" if language == "any" else language
+    assert load_settings(variables("IngestFunction", TextLanguage=language)).text_language == expected
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_local_function_has_no_store_on_aws(function: str) -> None:
     local = json.loads((ROOT / "events" / "local.json").read_text("utf-8"))["Parameters"]
-    assert local.keys() <= variables(function).keys()
+    declared = variables(function)
+    settings = load_settings(declared | {name: value for name, value in local.items() if name in declared})
+    stores = {settings.table, settings.vector_bucket, settings.text_bucket, settings.documents_bucket}
+    assert stores == {""}
+    assert settings.embedding_model == ""
+
+
+def test_what_is_set_locally_is_declared() -> None:
+    local = json.loads((ROOT / "events" / "local.json").read_text("utf-8"))["Parameters"]
+    assert local.keys() <= {name for function in FUNCTIONS for name in variables(function)}
+    for function in ANSWERING:
+        assert local.keys() - variables(function).keys() == {"CITESTREAM_DOCUMENTS_BUCKET"}
 
 
 def test_the_streaming_function_starts_its_own_client() -> None:
     assert variables("StreamFunction")["AWS_LAMBDA_EXEC_WRAPPER"] == "/var/task/run-stream"
     assert "AWS_LAMBDA_EXEC_WRAPPER" not in variables("BufferedFunction")
+    assert "AWS_LAMBDA_EXEC_WRAPPER" not in variables("IngestFunction")
     assert (ROOT / "functions" / "run-stream").stat().st_mode & 0o777 == 0o755
 
 
@@ -138,20 +218,64 @@ def test_a_profile_is_the_one_way_to_its_models() -> None:
     assert "Condition" not in statements(Model="bedrock/amazon.nova-lite-v1:0", InferenceProfile="none")[0]
 
 
+@pytest.mark.parametrize(
+    ("model", "resources"),
+    [
+        (
+            "bedrock/amazon.titan-embed-text-v2:0",
+            ["arn:aws:bedrock:us-east-1::foundation-model/amazon.titan-embed-text-v2:0"],
+        ),
+        ("openai/text-embedding-3-small", []),
+    ],
+)
+def test_the_policy_allows_the_model_that_embeds(model: str, resources: list[str]) -> None:
+    found = about("SharedPolicy", "Embed", EmbeddingModel=model)
+    assert [statement["Resource"] for statement in found] == resources
+
+
+def test_the_policy_allows_the_keys_that_are_named_and_no_other() -> None:
+    assert about("SharedPolicy", "ReadKeys") == []
+    arns = [
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:citestream-AbCdEf",
+        "arn:aws:kms:eu-west-1:123456789012:key/1",
+    ]
+    (found,) = about("SharedPolicy", "ReadKeys", ProviderKeyArns=",".join(arns))
+    assert found["Resource"] == arns
+
+
 def test_changed_parameters_make_a_new_version() -> None:
-    """All that a version holds is in the policy's description, which AWS takes up to 1,000 characters of."""
-    description = RESOURCES["FunctionPolicy"]["Properties"]["Description"]["Fn::Sub"]
-    named = set(re.findall(r"\$\{(\w+)\}", description))
-    # The processor is another artifact; the others are of the function or the stack, not of its versions.
-    assert named == PARAMETERS.keys() - {"Architecture", "ReservedConcurrency", "LogRetentionDays", "WithRestApi"}
+    """All that a version holds is in its policies' descriptions, which AWS takes up to 1,000 characters of."""
+    answer, shared = (RESOURCES[each]["Properties"]["Description"] for each in ("AnswerPolicy", "SharedPolicy"))
+    text, names = answer["Fn::Sub"]
+    assert {"Ref": "SharedPolicy"} in names["Shared"]["Fn::Select"][1]["Fn::Split"]  # another one makes this another
+    named = set(re.findall(r"\$\{(\w+)\}", text + shared["Fn::Sub"])) - {"Shared"}
+    # The processor is another artifact, and permissions are the roles' own; the others are of the function or the
+    # stack, not of versions, or of the ingest, which has none.
+    without = {"Architecture", "ProviderKeyArns", "ReservedConcurrency", "LogRetentionDays", "WithRestApi"}
+    assert named == PARAMETERS.keys() - without - {"IngestMemorySize", "IngestConcurrency", "AlarmTopic"}
     longest = {name: "x" * each.get("MaxLength", 6) for name, each in PARAMETERS.items()}
-    assert len(resolve({"Fn::Sub": description}, **longest)) <= 1000
-    for function in FUNCTIONS:
+    longest["SharedPolicy"] = "arn:aws:iam::123456789012:policy/" + "x" * 128
+    assert len(resolve(answer, **longest)) <= 1000
+    assert len(resolve(shared, **longest)) <= 1000
+    for function in ANSWERING:
         properties = RESOURCES[function]["Properties"]
-        policy = {"FunctionPolicy": "arn:aws:iam::123456789012:policy/stack-FunctionPolicy-ABC"}
-        assert resolve(properties["VersionDescription"], **policy) == "stack-FunctionPolicy-ABC"
-        assert resolve(properties["Description"], **policy).endswith("(stack-FunctionPolicy-ABC)")
+        policy = {"AnswerPolicy": "arn:aws:iam::123456789012:policy/stack-AnswerPolicy-ABC"}
+        assert resolve(properties["VersionDescription"], **policy) == "stack-AnswerPolicy-ABC"
+        assert resolve(properties["Description"], **policy).endswith("(stack-AnswerPolicy-ABC)")
         assert properties["AutoPublishAliasAllProperties"] is True
+
+
+def test_the_bucket_tells_a_queue_that_knows_its_name() -> None:
+    bucket = RESOURCES["DocumentsBucket"]
+    name = resolve(bucket["Properties"]["BucketName"])
+    assert name == "citestream-documents-51af3dc0-da77-11e4-872e-1234567db123"
+    assert re.fullmatch(r"[a-z0-9-]{3,63}", name)
+    assert bucket["DependsOn"] == "IngestQueuePolicy"
+    (statement,) = RESOURCES["IngestQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert resolve(statement["Condition"]) == {
+        "StringEquals": {"aws:SourceAccount": "123456789012"},
+        "ArnEquals": {"aws:SourceArn": f"arn:aws:s3:::{name}"},
+    }
 
 
 def test_the_recipe_is_told_the_architecture() -> None:

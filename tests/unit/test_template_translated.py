@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import subprocess
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from tests.sam import SAM, TEMPLATE, needs_sam
 
 pytestmark = needs_sam
 
-FUNCTIONS = ("StreamFunction", "BufferedFunction")
+ANSWERING = ("StreamFunction", "BufferedFunction")
+KEPT = ("DocumentsBucket", "DocumentsBucketPolicy", "TextBucket", "TextBucketPolicy", "VectorBucket", "Table")
 # The translator is installed with SAM CLI, in an environment of its own.
 TRANSLATE = """
 import json, sys
@@ -80,13 +82,13 @@ def test_the_function_url_has_both_permissions() -> None:
     ]
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", ANSWERING)
 def test_an_alias_serves_a_version_that_changes_with_the_configuration(function: str) -> None:
     alias = resources()[f"{function}Aliaslive"]["Properties"]
     version, attribute = alias["FunctionVersion"]["Fn::GetAtt"]
     assert (alias["FunctionName"], attribute) == ({"Ref": function}, "Version")
     description = resources()[version]["Properties"]["Description"]
-    assert description == {"Fn::Select": [1, {"Fn::Split": ["policy/", {"Ref": "FunctionPolicy"}]}]}
+    assert description == {"Fn::Select": [1, {"Fn::Split": ["policy/", {"Ref": "AnswerPolicy"}]}]}
 
 
 @pytest.mark.parametrize("kind", ["AWS::IAM::ManagedPolicy", "AWS::Lambda::Version"])
@@ -142,41 +144,204 @@ def test_nothing_answers_cors_but_the_app() -> None:
     assert "cors" not in json.dumps(resources()).casefold()
 
 
-def test_policies_name_their_resources() -> None:
-    policy = resources()["FunctionPolicy"]["Properties"]["PolicyDocument"]
-    statements = [each["Fn::If"][1] if "Fn::If" in each else each for each in policy["Statement"]]
-    assert [each["Sid"] for each in statements] == ["WriteLogs", "AskProfile", "AskModel"]
-    for each in statements:
-        named = each["Resource"] if isinstance(each["Resource"], list) else [each["Resource"]]
-        assert "*" not in named
-        assert all(action.count(":") == 1 and "*" not in action for action in each["Action"])
+def policies() -> dict[str, list[dict[str, Any]]]:
+    """The statements of each policy, those too that the parameters may leave out."""
+    found = {name: each["PolicyDocument"] for name, each in of_type("AWS::IAM::ManagedPolicy").items()}
+    for name, role in of_type("AWS::IAM::Role").items():
+        found |= {f"{name} {each['PolicyName']}": each["PolicyDocument"] for each in role["Policies"]}
+    return {
+        name: [each["Fn::If"][1] if "Fn::If" in each else each for each in document["Statement"]]
+        for name, document in found.items()
+    }
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_policies_name_their_actions_and_their_resources() -> None:
+    for statements in policies().values():
+        for each in statements:
+            assert "*" not in as_list(each["Resource"])
+            assert all(action.count(":") == 1 and "*" not in action for action in as_list(each["Action"]))
+
+
+def test_each_function_has_a_role_of_its_own_and_of_it_no_more_than_it_calls() -> None:
     roles = of_type("AWS::IAM::Role")
-    assert {name: each["ManagedPolicyArns"] for name, each in roles.items()} == {
-        "FunctionRole": [{"Ref": "FunctionPolicy"}]
+    of_role = {
+        name: [
+            {each["Ref"] for each in role["ManagedPolicyArns"]},
+            [each["PolicyName"] for each in role["Policies"]],
+        ]
+        for name, role in roles.items()
+    }
+    assert of_role == {
+        "StreamRole": [{"AnswerPolicy", "SharedPolicy"}, ["logs"]],
+        "BufferedRole": [{"AnswerPolicy", "SharedPolicy"}, ["logs"]],
+        "IngestRole": [{"SharedPolicy"}, ["ingest"]],
+    }
+    allowed = {
+        name: {action for each in statements for action in as_list(each["Action"])}
+        for name, statements in policies().items()
+    }
+    assert allowed == {
+        "AnswerPolicy": {
+            *("s3vectors:QueryVectors", "s3vectors:GetVectors", "s3:GetObject", "s3:ListBucket"),
+            *("dynamodb:Query", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
+            *("bedrock:InvokeModelWithResponseStream", "bedrock:InvokeModel"),
+        },
+        "SharedPolicy": {
+            *("dynamodb:GetItem", "bedrock:InvokeModel"),
+            *("secretsmanager:GetSecretValue", "ssm:GetParameter", "kms:Decrypt"),
+        },
+        "StreamRole logs": {"logs:CreateLogStream", "logs:PutLogEvents"},
+        "BufferedRole logs": {"logs:CreateLogStream", "logs:PutLogEvents"},
+        "IngestRole ingest": {
+            *("logs:CreateLogStream", "logs:PutLogEvents"),
+            *("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+            *("s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:PutObject", "s3:DeleteObject"),
+            *("s3vectors:CreateIndex", "s3vectors:DeleteIndex", "s3vectors:PutVectors", "s3vectors:DeleteVectors"),
+            *("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
+        },
     }
 
 
 @pytest.mark.parametrize(
-    ("function", "handler", "timeout", "log"),
+    ("policy", "keys"), [("AnswerPolicy", ["S#*"]), ("IngestRole ingest", ["D#*", "KBS"])], ids=["answers", "ingest"]
+)
+def test_each_writes_the_items_that_are_its_own(policy: str, keys: list[str]) -> None:
+    (write,) = (each for each in policies()[policy] if "dynamodb:PutItem" in each["Action"])
+    assert write["Resource"] == {"Fn::GetAtt": ["Table", "Arn"]}
+    assert write["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys}}
+
+
+def test_what_answers_reads_texts_and_no_documents() -> None:
+    everywhere = json.dumps([policies()["AnswerPolicy"], policies()["SharedPolicy"]])
+    assert "TextBucket" in everywhere
+    assert "DocumentsBucket" not in everywhere
+
+
+@pytest.mark.parametrize(
+    ("function", "handler", "timeout", "memory", "name"),
     [
-        ("StreamFunction", "citestream.handlers.app", {"Ref": "Timeout"}, "StreamLogGroup"),
-        ("BufferedFunction", "citestream.handlers.buffered", 29, "BufferedLogGroup"),
+        ("StreamFunction", "citestream.handlers.app", {"Ref": "Timeout"}, "MemorySize", "Stream"),
+        ("BufferedFunction", "citestream.handlers.buffered", 29, "MemorySize", "Buffered"),
+        ("IngestFunction", "citestream.handlers.ingest", 900, "IngestMemorySize", "Ingest"),
     ],
 )
-def test_a_function(function: str, handler: str, timeout: Any, log: str) -> None:
+def test_a_function(function: str, handler: str, timeout: Any, memory: str, name: str) -> None:
     properties = resources()[function]["Properties"]
     assert (properties["Runtime"], properties["Handler"], properties["Timeout"]) == ("python3.13", handler, timeout)
+    assert properties["MemorySize"] == {"Ref": memory}
     assert properties["Architectures"] == [{"Ref": "Architecture"}]
-    assert properties["Role"] == {"Fn::GetAtt": ["FunctionRole", "Arn"]}
-    assert properties["LoggingConfig"] == {"LogFormat": "JSON", "LogGroup": {"Ref": log}}
-    assert properties["Environment"]["Variables"]["CITESTREAM_AUTH"] == "jwt"
-    assert resources()[log]["Properties"] == {"RetentionInDays": {"Ref": "LogRetentionDays"}}
+    assert properties["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}
+    assert properties["LoggingConfig"] == {"LogFormat": "JSON", "LogGroup": {"Ref": f"{name}LogGroup"}}
+    assert properties["Environment"]["Variables"]["CITESTREAM_TABLE"] == {"Ref": "Table"}
+    log = {"Fn::GetAtt": [f"{name}LogGroup", "Arn"]}
+    (write,) = (each for each in chain(*policies().values()) if each["Resource"] == log)
+    assert write["Sid"] == "WriteLogs"
+    assert resources()[f"{name}LogGroup"]["Properties"] == {"RetentionInDays": {"Ref": "LogRetentionDays"}}
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", ANSWERING)
 def test_snapshots_and_reserved_concurrency_are_chosen(function: str) -> None:
     properties = resources("on")[function]["Properties"]
     assert properties["SnapStart"] == {"ApplyOn": {"Fn::If": ["UsesSnapStart", "PublishedVersions", "None"]}}
     assert properties["ReservedConcurrentExecutions"] == {
         "Fn::If": ["LimitsConcurrency", {"Ref": "ReservedConcurrency"}, {"Ref": "AWS::NoValue"}]
     }
+
+
+def test_the_ingest_has_its_parameters_at_once_and_as_many_functions_as_its_queue_gives() -> None:
+    """Without versions, and without a reserved concurrency, which would have to be larger than the queue's."""
+    assert not [name for name in resources() if name.startswith("IngestFunction") and ("Alias" in name or "V" in name)]
+    assert "ReservedConcurrentExecutions" not in resources()["IngestFunction"]["Properties"]
+    (mapping,) = of_type("AWS::Lambda::EventSourceMapping").values()
+    assert mapping == {
+        "EventSourceArn": {"Fn::GetAtt": ["IngestQueue", "Arn"]},
+        "FunctionName": {"Ref": "IngestFunction"},
+        "BatchSize": 10,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "ScalingConfig": {"MaximumConcurrency": {"Ref": "IngestConcurrency"}},
+    }
+
+
+def test_what_the_bucket_tells_comes_to_the_queue() -> None:
+    told = resources()["DocumentsBucket"]["Properties"]["NotificationConfiguration"]["QueueConfigurations"]
+    assert {each["Event"] for each in told} == {
+        "s3:ObjectCreated:*",
+        "s3:ObjectRemoved:*",
+        "s3:LifecycleExpiration:*",
+    }
+    assert [each["Queue"] for each in told] == [{"Fn::GetAtt": ["IngestQueue", "Arn"]}] * 3
+    policy = resources()["IngestQueuePolicy"]["Properties"]
+    assert policy["Queues"] == [{"Ref": "IngestQueue"}]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Action"], statement["Principal"]) == ("sqs:SendMessage", {"Service": "s3.amazonaws.com"})
+
+
+def test_a_message_is_tried_again_and_then_kept_where_an_alarm_tells_of_it() -> None:
+    queues = of_type("AWS::SQS::Queue")
+    queue, dead = queues["IngestQueue"], queues["DeadLetterQueue"]
+    assert queue["VisibilityTimeout"] >= 6 * resources()["IngestFunction"]["Properties"]["Timeout"]
+    assert queue["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]},
+        "maxReceiveCount": 5,
+    }
+    days = {each["MessageRetentionPeriod"] / 86_400 for each in (queue, dead)}
+    assert days == {14}
+    assert queue["SqsManagedSseEnabled"] is dead["SqsManagedSseEnabled"] is True
+    alarm = resources()["DeadLetterAlarm"]["Properties"]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["DeadLetterQueue", "QueueName"]}}]
+    assert (alarm["MetricName"], alarm["ComparisonOperator"], alarm["Threshold"]) == (
+        "ApproximateNumberOfMessagesVisible",
+        "GreaterThanThreshold",
+        0,
+    )
+    assert alarm["AlarmActions"]["Fn::If"][:2] == ["HasAlarmTopic", [{"Ref": "AlarmTopic"}]]
+
+
+def test_data_stays_when_the_stack_goes() -> None:
+    kept = {name for name, each in resources().items() if each.get("DeletionPolicy") == "Retain"}
+    assert kept - {name for name in kept if resources()[name]["Type"] == "AWS::Lambda::Version"} == set(KEPT)
+    assert {resources()[name]["UpdateReplacePolicy"] for name in KEPT} == {"Retain"}
+
+
+@pytest.mark.parametrize("bucket", ["DocumentsBucket", "TextBucket"])
+def test_a_bucket_is_private_and_encrypted(bucket: str) -> None:
+    properties = resources()[bucket]["Properties"]
+    (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    assert list(properties["PublicAccessBlockConfiguration"].values()) == [True] * 4
+    assert properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}.items() <= properties[
+        "LifecycleConfiguration"
+    ]["Rules"][-1].items()
+    policy = resources()[f"{bucket}Policy"]["Properties"]
+    assert policy["Bucket"] == {"Ref": bucket}
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Resource"] == [{"Fn::GetAtt": [bucket, "Arn"]}, {"Fn::Sub": f"${{{bucket}.Arn}}/*"}]
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": False}}
+
+
+def test_documents_have_versions_for_a_month_and_name_their_table() -> None:
+    properties = resources()["DocumentsBucket"]["Properties"]
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    rule, _ = properties["LifecycleConfiguration"]["Rules"]
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+    assert {"Key": "citestream-table", "Value": {"Ref": "Table"}} in properties["Tags"]
+    assert "VersioningConfiguration" not in resources()["TextBucket"]["Properties"]
+    assert resources()["VectorBucket"]["Properties"]["EncryptionConfiguration"] == {"SseType": "AES256"}
+
+
+def test_the_table_is_the_one_that_records_and_streams_are_written_to() -> None:
+    table = resources()["Table"]["Properties"]
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert [each["AttributeName"] for each in table["KeySchema"]] == ["pk", "sk"]
+    (index,) = table["GlobalSecondaryIndexes"]
+    assert (index["IndexName"], index["Projection"]) == ("by_kb", {"ProjectionType": "ALL"})
+    assert [each["AttributeName"] for each in index["KeySchema"]] == ["kb_id", "name"]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["DeletionProtectionEnabled"] is True
