@@ -49,6 +49,11 @@ def frame(headers: dict[str, str], payload: bytes) -> bytes:
     return message + struct.pack("!I", crc32(message))
 
 
+def corrupt(message: bytes) -> bytes:
+    """The message with a payload that its checksum does not fit."""
+    return message[:-5] + bytes([message[-5] ^ 1]) + message[-4:]
+
+
 def event(kind: str, data: object) -> bytes:
     headers = {":event-type": kind, ":content-type": "application/json", ":message-type": "event"}
     return frame(headers, json.dumps(data).encode())

@@ -83,8 +83,17 @@ async def ask(operation: Operation, *, model: str, api_base: str | None = None, 
         # lose a coroutine, with a warning: a request as young as that is cancelled a little later.
         with suppress(Exception):
             patience = max(0.0, prepared_by - asyncio.get_running_loop().time())
-            await (await asyncio.wait_for(asking, patience)).aclose()
+            await _abandon(await asyncio.wait_for(asking, patience))
         raise
+
+
+async def _abandon(stream: Any) -> None:
+    """Close a stream that nobody has read from: LiteLLM closes the connection of one that has been read from only."""
+    reading = asyncio.ensure_future(anext(stream))
+    await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    await stream.aclose()
 
 
 def preload(*models: str, operation: Operation = "acompletion") -> threading.Thread:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import logging
 import os
@@ -17,10 +16,12 @@ from pathlib import Path
 import pytest
 
 from citestream import provider
-from citestream.answer.answerer import NO_ANSWER, AnswerError, Ending
+from citestream.answer.answerer import NO_ANSWER, Ending
 from citestream.answer.litellm import LiteLLMAnswerer
 from citestream.answer.prompt import messages
-from citestream.model import Passage, Usage
+from citestream.model import Usage
+from tests.models import PASSAGES, QUESTION, ask, nothing_runs_on, until_failure, whole
+from tests.models import litellm as litellm
 from tests.openai_server import (
     CUT,
     DONE,
@@ -38,28 +39,8 @@ from tests.openai_server import (
     usage,
 )
 
-# LiteLLM silences these as it is imported; pytest undoes that before each test.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*`ReadOnly` qualifier:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*attribute on the instance is deprecated"),
-]
-
+pytestmark = pytest.mark.usefixtures("litellm")
 KEY = "sk-test-0123456789abcdef"
-QUESTION = "How long are backups kept?"
-PASSAGES = [Passage("c1", "d1", "backup.md", "kb", "Backups are kept for 30 days.", 0, 29, 1, "Retention", 0.9)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def litellm() -> Iterator[None]:
-    """Imported once, so that no time limit counts it, and kept out of each test's search for what was left behind."""
-    asyncio.run(_import_litellm())
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-async def _import_litellm() -> None:
-    await provider.library()
 
 
 @pytest.fixture
@@ -75,34 +56,6 @@ async def answerer(server: OpenAIServer) -> AsyncGenerator[LiteLLMAnswerer]:
     yield answerer
     await answerer.aclose()
     await nothing_runs_on()
-
-
-async def nothing_runs_on() -> None:
-    """Fails on a task that outlives its answer; LiteLLM's own last words take a few turns of the loop."""
-    for _ in range(50):
-        await asyncio.sleep(0)
-    assert asyncio.all_tasks() == {asyncio.current_task()}
-    gc.collect()  # what was left open or unawaited warns now, and a warning is an error
-
-
-def ask(answerer: LiteLLMAnswerer) -> AsyncGenerator[str | Ending]:
-    return answerer.answer(QUESTION, PASSAGES)
-
-
-async def whole(answerer: LiteLLMAnswerer) -> tuple[str, Ending]:
-    *pieces, ending = [piece async for piece in ask(answerer)]
-    assert isinstance(ending, Ending)
-    return "".join(map(str, pieces)), ending
-
-
-async def until_failure(answerer: LiteLLMAnswerer) -> tuple[str, AnswerError]:
-    text = ""
-    try:
-        async for piece in ask(answerer):
-            text += str(piece)
-    except AnswerError as error:
-        return text, error
-    raise AssertionError(f"{text!r} did not fail")
 
 
 async def test_pieces_come_in_order_and_then_the_ending(server: OpenAIServer, answerer: LiteLLMAnswerer) -> None:
