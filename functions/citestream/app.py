@@ -144,6 +144,7 @@ def make_callers(settings: Settings) -> Callers:
         settings.jwt_audience,
         settings.jwt_kb_claim,
         settings.jwt_leeway_seconds,
+        settings.jwt_groups_claim,
     )
 
 

@@ -96,4 +96,8 @@ def open_log(settings: Settings, aws: Aws | None) -> StreamLog:
 
 def open_aws(settings: Settings) -> Aws | None:
     """The way to AWS, where the settings name stores there."""
-    return Aws() if settings.table else None
+    if not settings.table:
+        return None
+    aws = Aws()
+    aws.preload("dynamodb")  # every request begins there
+    return aws

@@ -18,6 +18,7 @@ from typing import Any
 
 from citestream.aws import Aws, Refused
 from citestream.errors import StoreUnavailable, WrongIndex
+from citestream.ingest import access as access_file
 from citestream.ingest.access import SUFFIX, parse_access
 from citestream.ingest.load import VERSION, read
 from citestream.ingest.parse import MAX_BYTES
@@ -33,7 +34,6 @@ _LOG = logging.getLogger("citestream.ingest")
 _BATCH = 256
 _TRIES = 10
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "MethodNotAllowed", "PreconditionFailed", "412"})
-_LARGEST_ACCESS_FILE = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ class BucketIngest:
 
     async def _access_file(self, key: str) -> bytes | None:
         def get(s3: Any) -> bytes:
-            content: bytes = s3.get_object(Bucket=self.bucket, Key=key)["Body"].read(_LARGEST_ACCESS_FILE)
+            content: bytes = s3.get_object(Bucket=self.bucket, Key=key)["Body"].read(access_file.MAX_BYTES + 1)
             return content
 
         try:

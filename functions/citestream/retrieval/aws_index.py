@@ -23,8 +23,9 @@ from citestream.retrieval.text_store import TextStore
 from citestream.retrieval.vector_store import Candidate, VectorStore
 
 T = TypeVar("T")
-# A document that is replaced between the query and the look at its record is looked for again.
-_TRIES = 3
+# A document that is replaced between the query and the look at its record is looked for again: as often as anybody
+# may replace documents within one search.
+_TRIES = 10
 
 
 class AwsIndex:

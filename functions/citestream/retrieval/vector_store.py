@@ -19,9 +19,9 @@ from citestream.retrieval.embedder import Vectors
 from citestream.retrieval.index import Principals
 
 T = TypeVar("T")
-# Principals of documents for everybody, and for nobody: "*" is refused in lists.
+# Principals of documents for everybody, and for nobody: what is no principal, neither in a list nor in a token.
 _EVERYBODY = "*"
-_NOBODY = "*nobody"
+_NOBODY = "nobody\n"
 # A filter may have 100 constraints; each value is counted as one, to be safe. More principals are more queries.
 _MOST_VALUES = 45
 _MOST_TEXT = 1024
