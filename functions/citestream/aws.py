@@ -28,7 +28,7 @@ _UNAVAILABLE = frozenset(
         *("RequestLimitExceeded", "RequestTimeoutException", "SlowDown", "TransactionInProgressException"),
         *("AccessDeniedException", "AccessDenied", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId"),
         *("UnrecognizedClientException", "SignatureDoesNotMatch", "ServiceQuotaExceededException"),
-        *("InvalidSignatureException", "NoSuchBucket"),
+        *("InvalidSignatureException", "NoSuchBucket", "403"),
     }
 )
 

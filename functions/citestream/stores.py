@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from citestream.aws import Aws
@@ -95,9 +96,11 @@ def open_log(settings: Settings, aws: Aws | None) -> StreamLog:
 
 
 def open_aws(settings: Settings) -> Aws | None:
-    """The way to AWS, where the settings name stores there."""
+    """The way to AWS, where the settings name stores there. Raises BadSettings."""
     if not settings.table:
         return None
+    if find_spec("boto3") is None:
+        raise BadSettings("CITESTREAM_TABLE is set but boto3 is not installed: pip install 'citestream[aws]'")
     aws = Aws()
     aws.preload("dynamodb")  # every request begins there
     return aws
