@@ -17,6 +17,7 @@ import click
 from citestream import __version__
 from citestream.errors import StoreUnavailable, WrongIndex
 from citestream.model import KB_ID
+from citestream.retrieval.embedder import EmbeddingFailed
 from citestream.retrieval.weights import WeightsError
 from citestream.settings import BadSettings, Settings, load_settings
 
@@ -31,7 +32,7 @@ class _Errors(click.Group):
             return super().invoke(ctx)
         except BadSettings as error:
             raise click.UsageError(str(error)) from error
-        except (WrongIndex, StoreUnavailable, WeightsError) as error:
+        except (WrongIndex, StoreUnavailable, WeightsError, EmbeddingFailed) as error:
             raise click.ClickException(str(error)) from error
 
 

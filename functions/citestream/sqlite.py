@@ -93,6 +93,16 @@ def transaction(connection: sqlite3.Connection) -> Generator[None]:
 
 
 @contextmanager
+def snapshot(connection: sqlite3.Connection) -> Generator[None]:
+    """What is read within is of one state of the file."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
+
+
+@contextmanager
 def store_errors(path: Path) -> Generator[None]:
     """Turn what SQLite and the file system raise over the file into StoreUnavailable."""
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from citestream.errors import StoreUnavailable, WrongIndex
-from citestream.model import Chunk, Document, KnowledgeBase, document_id
+from citestream.model import Chunk, Document, document_id
 from citestream.retrieval.embedder import Vectors
 from citestream.retrieval.fusion import fuse
 from citestream.retrieval.sqlite_index import CANDIDATES, SqliteIndex
@@ -73,26 +73,6 @@ async def names(index: SqliteIndex, query: str, *kb_ids: str) -> list[str]:
     return [passage.document_name for passage in await index.search(query, kb_ids, 8)]
 
 
-async def test_a_passage_is_a_span_of_its_document(index: SqliteIndex) -> None:
-    document = await put(index, "one", "x.md", "The first chunk.", "A second chunk about tokens.")
-    (best, *_) = await index.search("tokens", ["one"], 8)
-    assert best.chunk_id == f"{document.document_id}-1"
-    assert document.text[best.char_start : best.char_end] == best.text == "A second chunk about tokens."
-    assert (best.kb_id, best.document_name, best.page, best.section) == ("one", "x.md", 1, "Top")
-    assert 0 < best.score <= 1
-
-
-async def test_only_the_named_knowledge_bases_are_searched(index: SqliteIndex) -> None:
-    await put(index, "one", "1.md", "tokens abc")
-    await put(index, "two", "2.md", "tokens abc")
-    await put(index, "three", "3.md", "tokens abc")
-    assert await names(index, "tokens", "two") == ["2.md"]
-    assert sorted(await names(index, "tokens", "one", "three")) == ["1.md", "3.md"]
-    assert sorted(await names(index, "tokens", "one", "two", "three")) == ["1.md", "2.md", "3.md"]
-    assert await names(index, "tokens", "nowhere") == []
-    assert await names(index, "tokens") == []
-
-
 @pytest.mark.parametrize("secret", ["apples green", "pears green", "plums green"])
 async def test_a_score_tells_nothing_of_what_other_knowledge_bases_hold(index: SqliteIndex, secret: str) -> None:
     for i, text in enumerate(
@@ -115,13 +95,6 @@ async def test_each_of_many_words_is_found(index: SqliteIndex) -> None:
     await put(index, "theirs", "it.md", "word127", vectors=False)
     query = " ".join(f"word{i}" for i in range(128))
     assert len(await index.search(query, ["mine"], 8)) == 1
-
-
-async def test_words_and_meaning_both_find(index: SqliteIndex) -> None:
-    await put(index, "kb", "words.md", "zzz yyy")
-    await put(index, "kb", "meaning.md", "aaa")
-    await put(index, "kb", "neither.md", "ddd")
-    assert set(await names(index, "zzz a", "kb")) == {"words.md", "meaning.md"}
 
 
 async def test_what_comes_after_a_search_is_found_by_meaning_too(index: SqliteIndex) -> None:
@@ -156,19 +129,6 @@ async def test_nothing_is_embedded_that_would_weigh_nothing(tmp_path: Path) -> N
     await index.aclose()
 
 
-async def test_a_chunk_that_was_replaced_after_the_ranking_is_passed_over(index: SqliteIndex, tmp_path: Path) -> None:
-    for i in range(5):
-        await put(index, "kb", f"{i}.md", f"apples {'and pears ' * i}")
-    ranked = [passage.document_name for passage in await index.search("apples", ["kb"], 5)]
-    with closing(sqlite3.connect(tmp_path / "index.db")) as file, file:
-        file.execute(
-            "DELETE FROM chunks WHERE document_id IN (SELECT document_id FROM documents WHERE name IN (?, ?))",
-            (ranked[0], ranked[2]),
-        )
-    assert [passage.document_name for passage in await index.search("apples", ["kb"], 2)] == [ranked[1], ranked[3]]
-    assert len(await index.search("apples", ["kb"], 5)) == 3
-
-
 @pytest.mark.parametrize(
     ("text", "query"),
     [
@@ -201,13 +161,6 @@ async def test_a_query_is_words_and_no_syntax(index: SqliteIndex, query: str) ->
     assert await names(index, "tables", "kb") == ["it.md"]
 
 
-async def test_a_replaced_document_is_found_in_its_new_version_only(index: SqliteIndex) -> None:
-    await put(index, "kb", "x.md", "apples and pears", "old chunk")
-    await put(index, "kb", "x.md", "bananas only")
-    assert [passage.text for passage in await index.search("apples bananas old", ["kb"], 8)] == ["bananas only"]
-    assert await index.knowledge_bases() == [KnowledgeBase("kb", 1, 1)]
-
-
 async def test_a_removed_document_leaves_nothing(index: SqliteIndex, tmp_path: Path) -> None:
     document = await put(index, "kb", "x.md", "apples", "pears")
     assert await index.remove(document.document_id)
@@ -219,12 +172,6 @@ async def test_a_removed_document_leaves_nothing(index: SqliteIndex, tmp_path: P
         left = [file.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("chunks", "vectors")]
         assert left == [0, 0]
         assert file.execute("SELECT count(*) FROM words WHERE words MATCH 'apples'").fetchone() == (0,)
-
-
-async def test_a_document_is_given_back_whole(index: SqliteIndex) -> None:
-    document = await put(index, "kb", "x.md", "één", "𝔘nicode 👩‍👩‍👧 here")
-    assert await index.document(document.document_id) == document
-    assert await index.document("unknown") is None
 
 
 async def test_another_process_sees_what_is_committed(index: SqliteIndex, tmp_path: Path) -> None:

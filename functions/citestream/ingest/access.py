@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from citestream.ingest.parsed import UnreadableFile
 from citestream.ingest.paths import leads_out, printable
+from citestream.model import Access
 
 SUFFIX: Final = ".access.json"
 #: What an access file has at most.
@@ -47,7 +48,7 @@ def parse_access(data: bytes) -> tuple[str, ...]:
     return tuple(found)
 
 
-def read_access(path: Path) -> tuple[str, ...] | None:
+def read_access(path: Path) -> Access:
     """The principals who may read the document at ``path``: those listed beside it, or beside what it is a link to.
 
     None where there is no such file. Raises UnreadableFile where there is one, and it is not known whom it lists.

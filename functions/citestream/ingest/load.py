@@ -18,7 +18,7 @@ from citestream.ingest.files import SourceFile
 from citestream.ingest.parse import MAX_BYTES, parse
 from citestream.ingest.parsed import UnreadableFile
 from citestream.ingest.paths import printable
-from citestream.model import Chunk, Document, document_id
+from citestream.model import Access, Chunk, Document, document_id
 from citestream.retrieval.embedder import Embedder, Vectors
 from citestream.retrieval.index import Index
 
@@ -108,7 +108,7 @@ async def _skipped(
     kb_id: str,
     index: Index,
     reason: str,
-    access: tuple[str, ...] | None,
+    access: Access,
     *,
     withdraw: bool = False,
 ) -> Outcome:
@@ -140,7 +140,7 @@ async def _embedded(texts: list[str], embedder: Embedder) -> Vectors:
     return vectors
 
 
-def _digest(path: Path, access: tuple[str, ...] | None) -> str:
+def _digest(path: Path, access: Access) -> str:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from citestream.model import Chunk, Document, DocumentEntry, KnowledgeBase, Passage
+from citestream.model import Access, Chunk, Document, DocumentEntry, KnowledgeBase, Passage
 from citestream.retrieval.embedder import Vectors
 
 #: Whom a caller counts as, for documents that only some may read; None withholds nothing (the local caller).
@@ -44,7 +44,7 @@ class Index(Protocol):
 
     async def document(self, document_id: str) -> Document | None: ...
 
-    async def access(self, document_ids: Sequence[str]) -> Mapping[str, tuple[str, ...] | None]:
+    async def access(self, document_ids: Sequence[str]) -> Mapping[str, Access]:
         """Who may read these documents: of those that are there."""
         ...
 
@@ -53,8 +53,8 @@ class Index(Protocol):
     ) -> Sequence[Passage]:
         """The best passages of these knowledge bases, best first, each document in one version.
 
-        Documents that ``principals`` may not read take no part: neither in the ranking nor in any score. Raises
-        WrongIndex where a knowledge base holds vectors of another embedder, and EmbeddingFailed.
+        Documents that ``principals`` may not read are left out before the best are chosen. Raises WrongIndex where a
+        knowledge base holds vectors of another embedder, and EmbeddingFailed.
         """
         ...
 
@@ -68,9 +68,7 @@ class Index(Protocol):
         """
         ...
 
-    async def fail(
-        self, document_id: str, kb_id: str, name: str, reason: str, access: tuple[str, ...] | None = None
-    ) -> None:
+    async def fail(self, document_id: str, kb_id: str, name: str, reason: str, access: Access = None) -> None:
         """Record that the file can't be read, and why. What was there of it before stays answerable.
 
         ``access`` says who may see the record, where it is all that there is of the document.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from citestream.errors import WrongIndex
-from citestream.model import Chunk, Document, DocumentEntry, KnowledgeBase, Passage
+from citestream.model import Access, Chunk, Document, DocumentEntry, KnowledgeBase, Passage
 from citestream.retrieval import sqlite_reads, sqlite_schema
 from citestream.retrieval.embedder import Embedder, Vectors
 from citestream.retrieval.fusion import fuse
@@ -18,14 +18,12 @@ from citestream.retrieval.index import Indexed, Principals
 from citestream.retrieval.sqlite_words import by_words
 from citestream.retrieval.vectors import VectorCache, to_blobs
 from citestream.retrieval.words import terms
-from citestream.sqlite import Worker, opened, store_errors, transaction
+from citestream.sqlite import Worker, opened, snapshot, store_errors, transaction
 
 T = TypeVar("T")
 #: How many candidates each side puts up.
 CANDIDATES = 100
 _THREADS = 4
-# A document that is replaced between the ranking and the reading has other row ids: it is looked for again.
-_TRIES = 3
 
 
 class SqliteIndex:
@@ -64,7 +62,7 @@ class SqliteIndex:
     async def document(self, document_id: str) -> Document | None:
         return await self._worker.run(lambda connection: sqlite_reads.document(connection, document_id))
 
-    async def access(self, document_ids: Sequence[str]) -> Mapping[str, tuple[str, ...] | None]:
+    async def access(self, document_ids: Sequence[str]) -> Mapping[str, Access]:
         return await self._worker.run(lambda connection: sqlite_reads.access(connection, document_ids))
 
     async def indexed(self, document_id: str) -> Indexed | None:
@@ -81,9 +79,7 @@ class SqliteIndex:
 
         await self._write(work)
 
-    async def fail(
-        self, document_id: str, kb_id: str, name: str, reason: str, access: tuple[str, ...] | None = None
-    ) -> None:
+    async def fail(self, document_id: str, kb_id: str, name: str, reason: str, access: Access = None) -> None:
         await self._write(lambda connection: sqlite_schema.fail(connection, document_id, kb_id, name, reason, access))
 
     async def remove(self, document_id: str) -> bool:
@@ -92,36 +88,29 @@ class SqliteIndex:
     async def search(
         self, query: str, kb_ids: Sequence[str], top_k: int, principals: Principals = None
     ) -> Sequence[Passage]:
-        for _ in range(_TRIES):
-            whole, passages = await self._search(query, kb_ids, top_k, principals)
-            if whole:
-                break
-        return passages
-
-    async def _search(
-        self, query: str, kb_ids: Sequence[str], top_k: int, principals: Principals
-    ) -> tuple[bool, list[Passage]]:
-        """The passages, and whether they are what was ranked: not where one was replaced meanwhile."""
+        words = terms(query)
         weight = self._embedder.weight(query) if self._embedder else 0.0
         shelves = await self._worker.run(lambda connection: self._shelves(connection, kb_ids, principals))
-        words, meaning = await asyncio.gather(
-            self._worker.run(lambda connection: by_words(connection, terms(query), shelves, CANDIDATES)),
-            self._by_meaning(query, shelves, weight),
+        if not shelves:
+            return []
+        # Side by side, on connections of their own: they may see different states of the file.
+        found, (vector, near) = await asyncio.gather(
+            self._worker.run(lambda connection: by_words(connection, words, shelves, CANDIDATES)),
+            self._by_meaning(query, weight, shelves),
         )
-        ranked = fuse(words, meaning, weight)
-        passages = await self._worker.run(lambda connection: sqlite_reads.passages(connection, ranked, top_k))
-        return len(passages) == min(top_k, len(ranked)), passages
+        best = fuse(found, near, weight)[:top_k]
 
-    def _shelves(self, connection: sqlite3.Connection, kb_ids: Sequence[str], principals: Principals) -> dict[int, int]:
-        self._check_embedder(connection)
-        return sqlite_reads.shelves(connection, kb_ids, principals)
+        def passages(connection: sqlite3.Connection) -> list[Passage]:
+            with snapshot(connection):
+                now = self._shelves(connection, kb_ids, principals)
+                read = sqlite_reads.passages(connection, best)
+                if len(read) == len(best) and now.keys() == shelves.keys():
+                    return read
+                # A document was replaced meanwhile, and its chunks have other row ids: once more, in one state.
+                again = by_words(connection, words, now, CANDIDATES), self._nearest(connection, vector, now)
+                return sqlite_reads.passages(connection, fuse(*again, weight)[:top_k])
 
-    async def _by_meaning(self, query: str, shelves: dict[int, int], weight: float) -> dict[int, float]:
-        cache = self._cache
-        if self._embedder is None or cache is None or not shelves or not weight:
-            return {}
-        (vector,) = await self._embedder.embed([query])
-        return await self._worker.run(lambda connection: cache.nearest(connection, vector, shelves.items(), CANDIDATES))
+        return await self._worker.run(passages)
 
     async def aclose(self) -> None:
         await self._worker.aclose()
@@ -132,3 +121,23 @@ class SqliteIndex:
                 return work(connection)
 
         return await self._worker.run(whole)
+
+    def _shelves(self, connection: sqlite3.Connection, kb_ids: Sequence[str], principals: Principals) -> dict[int, int]:
+        self._check_embedder(connection)
+        return sqlite_reads.shelves(connection, kb_ids, principals)
+
+    async def _by_meaning(
+        self, query: str, weight: float, shelves: dict[int, int]
+    ) -> tuple[Sequence[float] | None, dict[int, float]]:
+        """The query's vector, where it has any weight, and the nearest."""
+        if self._embedder is None or not weight:
+            return None, {}
+        (vector,) = await self._embedder.embed([query])
+        return vector, await self._worker.run(lambda connection: self._nearest(connection, vector, shelves))
+
+    def _nearest(
+        self, connection: sqlite3.Connection, vector: Sequence[float] | None, shelves: dict[int, int]
+    ) -> dict[int, float]:
+        if self._cache is None or vector is None or not shelves:
+            return {}
+        return self._cache.nearest(connection, vector, shelves.items(), CANDIDATES)

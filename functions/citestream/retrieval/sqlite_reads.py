@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from functools import lru_cache
 
-from citestream.model import Document, DocumentEntry, KnowledgeBase, Passage, may_see
+from citestream.model import Access, Document, DocumentEntry, KnowledgeBase, Passage, may_see
 from citestream.retrieval.index import Indexed, Principals
 
 _KB_IDS = "SELECT kb_id FROM shelves UNION SELECT kb_id FROM failures ORDER BY kb_id"
@@ -37,7 +37,7 @@ _DOCUMENT = (
 )
 _ACCESS = "SELECT document_id, access FROM documents JOIN shelves USING (shelf) WHERE document_id IN ({})"
 _INDEXED = "SELECT digest, embedded FROM documents WHERE document_id = ?"
-_PASSAGE = """
+_PASSAGES = """
 SELECT chunks.rowid, document_id || '-' || ordinal, document_id, name, kb_id, chunks.text, char_start, char_end, page,
        section
 FROM chunks JOIN documents USING (document_id) JOIN shelves USING (shelf)
@@ -69,7 +69,7 @@ def document(connection: sqlite3.Connection, document_id: str) -> Document | Non
     return Document(document_id, name, kb_id, text, _access(principals))
 
 
-def access(connection: sqlite3.Connection, document_ids: Sequence[str]) -> dict[str, tuple[str, ...] | None]:
+def access(connection: sqlite3.Connection, document_ids: Sequence[str]) -> dict[str, Access]:
     rows = connection.execute(_ACCESS.format(", ".join("?" * len(document_ids))), tuple(document_ids))
     return {document_id: _access(text) for document_id, text in rows}
 
@@ -90,20 +90,14 @@ def shelves(connection: sqlite3.Connection, kb_ids: Sequence[str], principals: P
     }
 
 
-def passages(connection: sqlite3.Connection, ranked: Sequence[tuple[int, float]], top_k: int) -> list[Passage]:
-    """The best that still are there: a row id that a newer version of its document has replaced is passed over."""
-    best: list[Passage] = []
-    for first in range(0, len(ranked), top_k):
-        scores = dict(ranked[first : first + top_k])
-        rows = connection.execute(_PASSAGE.format(", ".join("?" * len(scores))), tuple(scores)).fetchall()
-        found = {rowid: Passage(*(*fields, round(scores[rowid], 4))) for rowid, *fields in rows}
-        best += [found[rowid] for rowid in scores if rowid in found]
-        if len(best) >= top_k:
-            break
-    return best[:top_k]
+def passages(connection: sqlite3.Connection, ranked: Sequence[tuple[int, float]]) -> list[Passage]:
+    """Those that are there of the ranked row ids."""
+    sql = _PASSAGES.format(", ".join("?" * len(ranked)))
+    rows = {rowid: fields for rowid, *fields in connection.execute(sql, [rowid for rowid, _ in ranked])}
+    return [Passage(*(*rows[rowid], round(score, 4))) for rowid, score in ranked if rowid in rows]
 
 
 @lru_cache(maxsize=10_000)
-def _access(text: str) -> tuple[str, ...] | None:
+def _access(text: str) -> Access:
     principals = json.loads(text)
     return None if principals is None else tuple(principals)

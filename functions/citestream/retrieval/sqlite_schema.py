@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-from citestream.model import Chunk, Document
+from citestream.model import Access, Chunk, Document
 from citestream.retrieval.words import TOKENIZER, segment
 
 #: Change it with the tables, the tokenizer, or ``segment``.
@@ -115,7 +115,7 @@ def fail(
     kb_id: str,
     name: str,
     reason: str,
-    access: tuple[str, ...] | None,
+    access: Access,
 ) -> None:
     """Record that the file can't be read, within the caller's transaction. What there is of the document stays."""
     row = (document_id, kb_id, name, reason, json.dumps(access), time.time())
