@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncGenerator, Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 
@@ -85,8 +86,8 @@ KINDS = (OPENAI, BEDROCK)
 class Models:
     """A server of each kind, found by the answerers and embedders that are made here."""
 
-    openai: OpenAIServer = field(default_factory=OpenAIServer)
-    bedrock: BedrockServer = field(default_factory=BedrockServer)
+    openai: OpenAIServer
+    bedrock: BedrockServer
 
     def __getitem__(self, kind: Kind) -> OpenAIServer | BedrockServer:
         return self.openai if kind is OPENAI else self.bedrock
@@ -110,12 +111,26 @@ async def _import_litellm() -> None:
     await provider.library()
 
 
-@pytest.fixture
-async def models(litellm: None, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Models]:
-    with OpenAIServer() as openai, BedrockServer() as bedrock:
+@contextmanager
+def serving() -> Iterator[Models]:
+    with OpenAIServer() as openai, BedrockServer() as bedrock, pytest.MonkeyPatch.context() as patch:
         for name, value in (bedrock.environment | {"OPENAI_API_BASE": openai.base_url}).items():
-            monkeypatch.setenv(name, value)
+            patch.setenv(name, value)
         yield Models(openai, bedrock)
+
+
+@pytest.fixture(scope="module")
+def running(litellm: None) -> Iterator[Models]:
+    """Servers for all tests of a module."""
+    with serving() as models:
+        yield models
+
+
+@pytest.fixture
+async def models(litellm: None) -> AsyncGenerator[Models]:
+    """Servers for a test, at whose end nothing of LiteLLM's is left."""
+    with serving() as models:
+        yield models
         await provider.close()
         await nothing_runs_on()
 

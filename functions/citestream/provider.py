@@ -130,7 +130,7 @@ def _import(importing: Future[ModuleType]) -> None:
         litellm = importlib.import_module("litellm")
         for name, value in _ATTRIBUTES.items():
             setattr(litellm, name, value)
-        logging.getLogger("LiteLLM").setLevel(logging.WARNING)  # has a handler of its own, on standard error
+        logging.getLogger("LiteLLM").setLevel(logging.ERROR)  # has a handler of its own, on standard error
     except BaseException as error:
         importing.set_exception(error)  # raised where it is waited for
     else:
@@ -149,13 +149,11 @@ def _warm_up(models: tuple[str, ...], operation: Operation) -> None:
 async def _rehearse(model: str, operation: Operation) -> None:
     """Ask without a provider: half of what LiteLLM needs it imports with its first request, on the event loop."""
     litellm = await library()
-    if operation == "aembedding":
-        await litellm.aembedding(model=model, input=["?"], mock_response=[1.0])
-    else:
+    provider = litellm.get_llm_provider(model)[1]
+    if operation == "acompletion":
         question = [{"role": "user", "content": "?"}]
         stream = await litellm.acompletion(model=model, messages=question, stream=True, mock_response="!")
         await stream.aclose()
-    provider = litellm.get_llm_provider(model)[1]
     if provider in ("azure", *litellm.openai_compatible_providers):
         provider = "openai"
     for module in _LATE.get(provider, _LATE[""]):

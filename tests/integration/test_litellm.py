@@ -20,6 +20,7 @@ from citestream.answer.answerer import NO_ANSWER, Ending
 from citestream.answer.litellm import LiteLLMAnswerer
 from citestream.answer.prompt import messages
 from citestream.model import Usage
+from tests.bedrock_server import BedrockServer
 from tests.models import PASSAGES, QUESTION, ask, nothing_runs_on, until_failure, whole
 from tests.models import litellm as litellm
 from tests.openai_server import (
@@ -348,44 +349,59 @@ sys.addaudithook(lambda event, args: event in WATCHED and seen.append(args[WATCH
 
 from citestream.answer.litellm import LiteLLMAnswerer
 from citestream.model import Passage
+from citestream.retrieval.litellm_embedder import LiteLLMEmbedder
+
+def begin(model):
+    part = LiteLLMAnswerer((model,), api_base=sys.argv[1] if model.startswith("openai/") else None)
+    part.preload()
+    return part
 
 async def main():
-    answerer = LiteLLMAnswerer(("openai/m",), api_base=sys.argv[1])
-    answerer.preload()
+    answerers = [begin("openai/m"), begin("bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0")]
+    embedder = LiteLLMEmbedder("bedrock/amazon.titan-embed-text-v2:0", 256)
+    embedder.preload()
     imported_at_start = "litellm" in sys.modules and hasattr(sys.modules["litellm"], "acompletion")
     for thread in threading.enumerate():
         if thread.name == "litellm-warm-up":
             await asyncio.to_thread(thread.join)
     warm = set(sys.modules)
-    pieces = [piece async for piece in answerer.answer("q", [Passage("c", "d", "n", "k", "t", 0, 1, None, None, 1.0)])]
-    await answerer.aclose()
-    late = [name for name in set(sys.modules) - warm if name.startswith("openai.resources")]
-    facts = {"pieces": pieces[:-1], "seen": seen, "env": os.environ.get("STRAY"), "late": late}
+    passages = [Passage("c", "d", "n", "k", "t", 0, 1, None, None, 1.0)]
+    pieces = [[piece async for piece in answerer.answer("q", passages)][:-1] for answerer in answerers]
+    vectors = await embedder.embed(["one", "two"])
+    await embedder.aclose()
+    awaited = ("openai.resources", "boto3", "botocore", "httpcore")
+    late = [name for name in set(sys.modules) - warm if name.startswith(awaited)]
+    facts = {"pieces": pieces, "vectors": len(vectors), "seen": seen, "env": os.environ.get("STRAY"), "late": late}
     return facts | {"imported_at_start": imported_at_start}
 
 print(json.dumps(asyncio.run(main())))
 """
 
 
-async def test_import_and_answer_reach_out_to_the_provider_alone(server: OpenAIServer, tmp_path: Path) -> None:
+async def test_import_answers_and_vectors_reach_out_to_the_providers_alone(
+    server: OpenAIServer, tmp_path: Path
+) -> None:
     (tmp_path / ".env").write_text("STRAY=1\n")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LITELLM_")}
     server.reply(*answer("So."))
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "always::ResourceWarning", "-c", WATCHED, server.base_url),
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    stdout, stderr = await process.communicate()
+    with BedrockServer(["So."]) as bedrock:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-c", WATCHED, server.base_url),
+            cwd=tmp_path,
+            env=environment | bedrock.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        stdout, stderr = await process.communicate()
+    assert stderr.decode() == ""
     facts = json.loads(stdout)
-    assert facts["pieces"] == ["So."]
-    assert {tuple(address) for address in facts["seen"]} == {("127.0.0.1", server.port)}
+    assert facts["pieces"] == [["So."], ["So."]]
+    assert facts["vectors"] == 2
+    assert {tuple(address) for address in facts["seen"]} == {("127.0.0.1", server.port), ("127.0.0.1", bedrock.port)}
     assert facts["env"] is None, "a .env file that lay around was read"
     assert facts["late"] == [], "left to the first question by preload"
     assert not facts["imported_at_start"], "preload waited for the import"
-    assert stderr.decode() == ""
 
 
 MISSING = """
