@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import random
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from citestream.ingest.files import Found, SourceFile, find_files
-from citestream.ingest.load import load
-from citestream.model import document_id
+from citestream.ingest.load import load, read
+from citestream.ingest.parsed import UnreadableFile
+from citestream.model import Access, Chunk, document_id
 from citestream.retrieval.embedder import Embedder, Vectors
 from citestream.retrieval.sqlite_index import SqliteIndex
 from citestream.retrieval.words import latin_share
@@ -96,13 +98,98 @@ async def test_what_was_indexed_by_words_alone_is_embedded_once_it_can_be(docs: 
     assert len(await index.search("something else", ["kb"], 8)) == 1
 
 
-async def test_a_document_that_turns_bad_keeps_its_old_version(docs: Path, index: SqliteIndex) -> None:
+async def listed(index: SqliteIndex) -> dict[str, tuple[str | None, int, Access]]:
+    """Of each document listed: why it failed, its chunks, and who may read it."""
+    entries = await index.documents("kb")
+    return {entry.document_name: (entry.reason, entry.chunk_count, entry.access) for entry in entries}
+
+
+def restrict(path: Path, *principals: str) -> None:
+    """Have the file beside it say so."""
+    path.with_name(f"{path.name}.access.json").write_text(json.dumps({"principals": principals}))
+
+
+async def test_a_document_that_turns_bad_keeps_its_old_version_until_it_is_good_again(
+    docs: Path, index: SqliteIndex
+) -> None:
     (docs / "a.md").write_text("apples")
     await loaded(docs, index)
     (docs / "a.md").write_bytes(b"")
     (docs / "b.md").write_text("bananas")
     assert await loaded(docs, index) == {"a.md": "empty", "b.md": "added"}
     assert await text_of(index, "a.md") == "apples"
+    assert await listed(index) == {"a.md": ("empty", 1, None), "b.md": (None, 1, None)}
+    (docs / "a.md").write_text("apples")
+    assert await loaded(docs, index) == {"a.md": "updated", "b.md": "unchanged"}
+    assert await listed(index) == {"a.md": (None, 1, None), "b.md": (None, 1, None)}
+
+
+async def test_a_document_that_turns_into_no_file_is_bad_each_time(docs: Path, index: SqliteIndex) -> None:
+    (docs / "a.md").write_text("apples")
+    await loaded(docs, index)
+    (docs / "a.md").unlink()
+    os.mkfifo(docs / "a.md")
+    for _ in range(2):
+        assert await loaded(docs, index) == {"a.md": "not a regular file"}
+
+
+async def test_who_may_read_a_document_is_part_of_it(docs: Path, index: SqliteIndex) -> None:
+    path = docs / "a.md"
+    path.write_text("apples")
+    assert await loaded(docs, index) == {"a.md": "added"}
+    for principals in (("alice", "hr"), ("alice",), ()):
+        restrict(path, *principals)
+        assert await loaded(docs, index) == {"a.md": "updated"}
+        assert await loaded(docs, index) == {"a.md": "unchanged"}
+        assert await listed(index) == {"a.md": (None, 1, principals)}
+    path.with_name("a.md.access.json").unlink()
+    assert await loaded(docs, index) == {"a.md": "updated"}
+    assert await listed(index) == {"a.md": (None, 1, None)}
+
+
+async def test_an_access_file_that_says_the_same_in_other_words_changes_nothing(docs: Path, index: SqliteIndex) -> None:
+    (docs / "a.md").write_text("apples")
+    restrict(docs / "a.md", "hr", "alice")
+    await loaded(docs, index)
+    restrict(docs / "a.md", "alice", "hr", "hr")
+    assert await loaded(docs, index) == {"a.md": "unchanged"}
+
+
+async def test_a_document_for_nobody_knows_whom_is_withdrawn(docs: Path, index: SqliteIndex) -> None:
+    (docs / "a.md").write_text("apples")
+    (docs / "b.md").write_text("bananas")
+    restrict(docs / "a.md")
+    await loaded(docs, index)
+    for name in ("a.md", "b.md"):
+        (docs / f"{name}.access.json").write_text("alice")
+    reasons = await loaded(docs, index)
+    assert [reason.split(": ")[:2] for reason in reasons.values()] == [
+        ["a.md.access.json", "not JSON"],
+        ["b.md.access.json", "not JSON"],
+    ]
+    assert await listed(index) == {name: (reason, 0, ()) for name, reason in reasons.items()}
+    assert (await text_of(index, "a.md"), await text_of(index, "b.md")) == (None, None)
+    assert await index.search("apples bananas", ["kb"], 8) == []
+    restrict(docs / "a.md", "alice")
+    assert (await loaded(docs, index))["a.md"] == "added"
+    assert (await listed(index))["a.md"] == (None, 1, ("alice",))
+
+
+@pytest.mark.parametrize(("principals", "stays"), [(("alice",), True), (("alice", "bob"), False), (None, False)])
+async def test_a_bad_version_for_other_readers_takes_the_old_one_with_it(
+    docs: Path, index: SqliteIndex, principals: Access, stays: bool
+) -> None:
+    (docs / "a.md").write_text("apples")
+    restrict(docs / "a.md", "alice")
+    await loaded(docs, index)
+    (docs / "a.md").write_text("")
+    if principals is None:
+        (docs / "a.md.access.json").unlink()
+    else:
+        restrict(docs / "a.md", *principals)
+    assert await loaded(docs, index) == {"a.md": "empty"}
+    assert await text_of(index, "a.md") == ("apples" if stays else None)
+    assert await listed(index) == {"a.md": ("empty", int(stays), principals)}
 
 
 async def test_a_large_document_is_embedded_in_slices_each_vector_with_its_chunk(
@@ -159,6 +246,8 @@ async def test_a_file_that_can_not_be_read_is_skipped_and_the_rest_is_kept(
     outcomes = [outcome async for outcome in load(files, "kb", index, None)]
     assert {outcome.file.path.name: outcome.reason for outcome in outcomes} == {bad.name: reason, "a.md": ""}
     assert await text_of(index, "a.md") == "apples"
+    shown = {b"\xff.md": r"\xff.md", b"line\nbreak.md": r"line\nbreak.md"}.get(name, bad.name)
+    assert await listed(index) == {shown: (reason, 0, None), "a.md": (None, 1, None)}
 
 
 async def test_a_name_has_at_most_512_characters(docs: Path, index: SqliteIndex) -> None:
@@ -166,6 +255,20 @@ async def test_a_name_has_at_most_512_characters(docs: Path, index: SqliteIndex)
     files = [SourceFile(docs / "a.md", f"{'n' * length}.md") for length in (509, 510)]
     outcomes = [outcome async for outcome in load(files, "kb", index, None)]
     assert {len(each.file.name): each.reason for each in outcomes} == {512: "", 513: "its name is over 512 characters"}
+    assert {len(name): reason for name, (reason, *_) in (await listed(index)).items()} == {
+        512: None,
+        513: "its name is over 512 characters",
+    }
+
+
+async def test_what_reads_for_other_sources_checks_the_name_and_the_content(docs: Path) -> None:
+    (docs / "download.md").write_text("# Apples\n\nAre red.")
+    assert read(docs / "download.md", "fruit/apples.md") == (
+        "# Apples\n\nAre red.",
+        [Chunk(0, 18, None, "Apples")],
+    )
+    with pytest.raises(UnreadableFile, match="characters that can't be shown"):
+        read(docs / "download.md", "fruit\n.md")
 
 
 async def test_where_there_is_nothing_to_load_nothing_is_embedded(index: SqliteIndex) -> None:
@@ -257,6 +360,13 @@ def test_what_a_glob_means(docs: Path, pattern: str, names: list[str]) -> None:
         (docs / name).parent.mkdir(parents=True, exist_ok=True)
         (docs / name).write_text("text")
     assert list(found(docs / pattern).files) == names
+
+
+def test_access_files_are_no_files_of_another_kind(docs: Path) -> None:
+    for name in ("a.md", "a.md.access.json", "b.json"):
+        (docs / name).write_text("text")
+    for everything in (found(docs), found(docs / "*")):
+        assert (list(everything.files), everything.other_kinds) == (["a.md"], 1)
 
 
 @pytest.mark.parametrize("pattern", ["", "**", "**/*.md"])
