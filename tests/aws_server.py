@@ -22,6 +22,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -96,6 +97,7 @@ class AwsServer:
         self._notes = Notes()
         self._vectors = S3Vectors()
         self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto_lock = threading.Lock()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         # All of it is read before an answer leaves: closing a connection with something unread would reset it.
@@ -133,7 +135,9 @@ class AwsServer:
     ) -> Iterable[bytes]:
         if service not in MOTO or (service == "s3" and operation not in S3_OPERATIONS):
             raise NotImplementedError(f"nobody here knows {service}'s {operation}")
-        return self._moto(environ, start_response)  # type: ignore[no-any-return]
+        # moto looks at a condition and writes afterwards, and undoes a transaction by an older copy of the whole table.
+        with nullcontext() if service == "sqs" else self._moto_lock:  # a queue may keep its reader waiting
+            return self._moto(environ, start_response)  # type: ignore[no-any-return]
 
     def _control(self, action: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         body = json.loads(environ["wsgi.input"].read() or b"{}")
