@@ -7,20 +7,18 @@ looked up. So the last change sees the last object, however often, and in whatev
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import tempfile
 import unicodedata
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from citestream.aws import Aws, Refused
+from citestream.aws import Aws
 from citestream.errors import StoreUnavailable, WrongIndex
-from citestream.ingest import access as access_file
 from citestream.ingest.access import SUFFIX, parse_access
 from citestream.ingest.load import VERSION, read
+from citestream.ingest.objects import DocumentObject, DocumentObjects
 from citestream.ingest.parse import MAX_BYTES
 from citestream.ingest.parsed import UnreadableFile
 from citestream.model import KB_ID, Chunk, Document, document_id
@@ -33,17 +31,6 @@ _LOG = logging.getLogger("citestream.ingest")
 # So many chunks are embedded and stored at a time: what is in memory of a large document's vectors.
 _BATCH = 256
 _TRIES = 10
-_MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "MethodNotAllowed", "PreconditionFailed", "412"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Object:
-    """An object as it is: ``tag`` tells one content from another; ``access`` is the file beside it."""
-
-    key: str
-    size: int
-    tag: str
-    access: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +51,7 @@ class BucketIngest:
 
     def __init__(self, aws: Aws, bucket: str, writer: AwsWriter, embedder: Embedder) -> None:
         self.bucket = bucket
-        self._aws = aws
+        self._objects = DocumentObjects(aws, bucket)
         self._writer = writer
         self._embedder = embedder
 
@@ -89,13 +76,13 @@ class BucketIngest:
         place = _place(key)
         if place is not None:
             old = await self._writer.record(place.document_id)
-            found = await self._look(place.key) if for_good else None
+            found = await self._objects.look(place.key) if for_good else None
             digest = self._digest(found) if found else ""
             await self._writer.refuse(old, place.kb_id, place.name, reason, old.access, digest=digest)
 
     async def _sync(self, place: _Place) -> None:
         old = await self._writer.record(place.document_id)
-        found = await self._look(place.key)
+        found = await self._objects.look(place.key)
         if found is None:
             await self._writer.remove(old)
         elif old.kb_id is None or old.digest != self._digest(found):
@@ -104,7 +91,7 @@ class BucketIngest:
         if found is None:
             await self._writer.close_if_empty(place.kb_id)
 
-    async def _put(self, old: DocumentRecord, kb_id: str, name: str, found: _Object) -> None:
+    async def _put(self, old: DocumentRecord, kb_id: str, name: str, found: DocumentObject) -> None:
         digest = self._digest(found)
         try:
             access = None if found.access is None else parse_access(found.access)
@@ -125,63 +112,24 @@ class BucketIngest:
             await self._writer.refuse(old, kb_id, name, str(error), access)
             raise
 
-    async def _look(self, key: str) -> _Object | None:
-        """The object as it is now; None where there is none."""
-        try:
-            head = await self._aws.call("s3", "head_object", Bucket=self.bucket, Key=key)
-        except Refused as error:
-            if error.code not in _MISSING:
-                raise
-            return None
-        tag = f"{head.get('VersionId', '')}:{head['ETag']}"
-        return _Object(key, head["ContentLength"], tag, await self._access_file(key + SUFFIX))
-
-    async def _access_file(self, key: str) -> bytes | None:
-        def get(s3: Any) -> bytes:
-            content: bytes = s3.get_object(Bucket=self.bucket, Key=key)["Body"].read(access_file.MAX_BYTES + 1)
-            return content
-
-        try:
-            return await self._aws.run("s3", get)
-        except Refused as error:
-            if error.code not in _MISSING:
-                raise
-            return None
-
-    async def _read(self, found: _Object, name: str) -> tuple[str, list[Chunk]]:
+    async def _read(self, found: DocumentObject, name: str) -> tuple[str, list[Chunk]]:
         """The object's text and chunks, by way of a file. Raises UnreadableFile, and Outdated where it has changed."""
         if found.size > MAX_BYTES:
             raise UnreadableFile(f"{found.size:,} bytes: {MAX_BYTES:,} is the limit")
         with tempfile.TemporaryDirectory(prefix="citestream-") as folder:
             path = Path(folder, f"document{PurePosixPath(name).suffix}")
-            await self._download(found, path)
+            if not await self._objects.download(found, path):
+                raise Outdated(found.key)
             return await asyncio.to_thread(read, path, name)
-
-    async def _download(self, found: _Object, path: Path) -> None:
-        version, _, etag = found.tag.partition(":")
-        which = {"VersionId": version} if version else {"IfMatch": etag}
-
-        def get(s3: Any) -> None:
-            body = s3.get_object(Bucket=self.bucket, Key=found.key, **which)["Body"]
-            with path.open("wb") as file:
-                for piece in body.iter_chunks(1 << 20):
-                    file.write(piece)
-
-        try:
-            await self._aws.run("s3", get)
-        except Refused as error:
-            if error.code not in _MISSING:
-                raise
-            raise Outdated(found.key) from error
 
     async def _embedded(self, text: str, chunks: Sequence[Chunk]) -> AsyncIterator[Vectors]:
         for at in range(0, len(chunks), _BATCH):
             batch = [text[chunk.start : chunk.end] for chunk in chunks[at : at + _BATCH]]
             yield await self._embedder.embed(batch)
 
-    def _digest(self, found: _Object) -> str:
-        access = "" if found.access is None else hashlib.sha256(found.access).hexdigest()
-        return f"{VERSION}:{self._embedder.id}:{found.tag}:{access}"
+    def _digest(self, found: DocumentObject) -> str:
+        """Ends with the object's ``source``, by which the command line knows what it waits for."""
+        return f"{VERSION}:{self._embedder.id}:{found.source}"
 
 
 def _place(key: str) -> _Place | None:

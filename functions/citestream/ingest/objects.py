@@ -1,0 +1,99 @@
+"""The objects of a documents bucket: documents, and beside each the list of who may read it, where it has one."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from citestream.aws import Aws, Refused
+from citestream.ingest.access import MAX_BYTES, SUFFIX
+
+_MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "MethodNotAllowed", "PreconditionFailed", "412"})
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentObject:
+    """A document's object as it is, and the content of the list beside it.
+
+    ``version`` is empty where the bucket keeps none; ``checksum`` is its SHA-256 in Base64, where S3 knows it.
+    """
+
+    key: str
+    size: int
+    version: str
+    etag: str
+    checksum: str | None
+    access: bytes | None
+
+    @property
+    def source(self) -> str:
+        """What a document is made from: the same text as long as object and list are the same."""
+        access = "" if self.access is None else hashlib.sha256(self.access).hexdigest()
+        return f"{self.version}:{self.etag}:{access}"
+
+
+class DocumentObjects:
+    """The objects of one bucket. All methods raise StoreUnavailable."""
+
+    def __init__(self, aws: Aws, bucket: str) -> None:
+        self.bucket = bucket
+        self._aws = aws
+
+    async def look(self, key: str) -> DocumentObject | None:
+        """The document's object as it is now; None where there is none."""
+        try:
+            head = await self._call("head_object", Key=key, ChecksumMode="ENABLED")
+        except Refused as error:
+            _require_missing(error)
+            return None
+        access = await self.access(key)
+        version, checksum = head.get("VersionId", ""), head.get("ChecksumSHA256")
+        return DocumentObject(key, head["ContentLength"], version, head["ETag"], checksum, access)
+
+    async def access(self, key: str) -> bytes | None:
+        """The list beside the document of that key, cut where it is too long to be one; None where there is none."""
+
+        def get(s3: Any) -> bytes:
+            content: bytes = s3.get_object(Bucket=self.bucket, Key=key + SUFFIX)["Body"].read(MAX_BYTES + 1)
+            return content
+
+        try:
+            return await self._aws.run("s3", get)
+        except Refused as error:
+            _require_missing(error)
+            return None
+
+    async def download(self, found: DocumentObject, path: Path) -> bool:
+        """Write this very version to a file; False where it is not to be had any more."""
+        which = {"VersionId": found.version} if found.version else {"IfMatch": found.etag}
+
+        def get(s3: Any) -> bool:
+            body = s3.get_object(Bucket=self.bucket, Key=found.key, **which)["Body"]
+            with path.open("wb") as file:
+                for piece in body.iter_chunks(1 << 20):
+                    file.write(piece)
+            return True
+
+        try:
+            return await self._aws.run("s3", get)
+        except Refused as error:
+            _require_missing(error)
+            return False
+
+    async def put(self, key: str, body: bytes | BinaryIO, checksum: str) -> None:
+        """Put an object whose content has that SHA-256, in Base64. Raises Refused (``BadDigest``) where it has not."""
+        await self._call("put_object", Key=key, Body=body, ChecksumSHA256=checksum)
+
+    async def delete(self, key: str) -> None:
+        """Delete an object; S3 tells of it also where there is none."""
+        await self._call("delete_object", Key=key)
+
+    async def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        return await self._aws.call("s3", operation, Bucket=self.bucket, **arguments)
+
+
+def _require_missing(error: Refused) -> None:
+    if error.code not in _MISSING:
+        raise error
