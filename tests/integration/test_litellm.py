@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -20,6 +21,7 @@ from citestream.answer.answerer import NO_ANSWER, Ending
 from citestream.answer.litellm import LiteLLMAnswerer
 from citestream.answer.prompt import messages
 from citestream.model import Usage
+from citestream.retrieval.litellm_embedder import LiteLLMEmbedder
 from tests.bedrock_server import BedrockServer
 from tests.models import PASSAGES, QUESTION, ask, nothing_runs_on, until_failure, whole
 from tests.models import litellm as litellm
@@ -332,6 +334,17 @@ async def test_preload_leaves_nothing_to_import_to_the_first_answer(
     await asyncio.to_thread(provider.preload("openai/test-model").join, PATIENCE)
     assert "openai.resources" in sys.modules
     assert caplog.messages == []
+
+
+async def test_answerers_and_embedders_are_preloaded_by_their_models(
+    answerer: LiteLLMAnswerer, caplog: pytest.LogCaptureFixture
+) -> None:
+    LiteLLMAnswerer(("openai/test-model", "bedrock/anthropic.claude-sonnet-4-5-20250929-v1:0")).preload()
+    LiteLLMEmbedder("bedrock/amazon.titan-embed-text-v2:0", 256).preload()
+    LiteLLMEmbedder("nobody/embeds", 256).preload()
+    for thread in [thread for thread in threading.enumerate() if thread.name == "litellm-warm-up"]:
+        await asyncio.to_thread(thread.join, PATIENCE)
+    assert caplog.messages == ["nobody/embeds can't be asked: BadRequestError"]
 
 
 async def test_preload_tells_who_starts_the_server_that_the_model_is_unknown(
