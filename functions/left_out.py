@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Those that are called; botocore reads a service's description when it is.
-AWS_SERVICES = ("bedrock", "bedrock-runtime", "dynamodb", "s3", "s3vectors", "secretsmanager", "ssm", "sts")
+AWS_SERVICES = ("bedrock", "bedrock-runtime", "dynamodb", "s3", "s3vectors", "secretsmanager", "sqs", "ssm", "sts")
 
 LEFT_OUT = {
     "commands, which Lambda does not start": ("bin",),

@@ -11,10 +11,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
+from citestream import provider
 from citestream.answer.answerer import Answerer
 from citestream.answer.extractive import ExtractiveAnswerer
 from citestream.answer.litellm import LiteLLMAnswerer
 from citestream.answer.pipeline import Pipeline
+from citestream.aws import Aws
 from citestream.http.callers import Callers, LocalCaller
 from citestream.http.hosts import LoopbackHosts
 from citestream.http.library import LibraryEndpoints, Static, health, page
@@ -39,10 +41,14 @@ class Engine:
     answerer: Answerer
     pipeline: Pipeline
     hub: Hub
+    aws: Aws | None = None
 
     async def aclose(self) -> None:
         """End what is being produced, then let go of everything, also where one of them fails to."""
         async with AsyncExitStack() as stack:
+            if self.aws is not None:
+                stack.push_async_callback(self.aws.aclose)
+            stack.push_async_callback(provider.close)
             stack.push_async_callback(self.index.aclose)
             stack.push_async_callback(self.answerer.aclose)
             stack.push_async_callback(self.hub.aclose)
@@ -54,7 +60,8 @@ def open_engine(settings: Settings) -> Engine:
     embedder = open_embedder(settings)
     index = open_index(settings, embedder, aws)
     answerer = make_answerer(settings)
-    return Engine(index, embedder, answerer, Pipeline(index, answerer), make_hub(settings, open_log(settings, aws)))
+    hub = make_hub(settings, open_log(settings, aws))
+    return Engine(index, embedder, answerer, Pipeline(index, answerer), hub, aws)
 
 
 def create_app(settings: Settings | None = None, engine: Engine | None = None) -> ASGIApp:

@@ -62,17 +62,22 @@ def _make_buffered() -> Handler:
 
 
 def _make_ingest() -> Handler:
+    from citestream.ingest.redelivery import bring_back
     from citestream.ingest.worker import work
     from citestream.settings import load_settings
     from citestream.stores import open_bucket
 
-    bucket = open_bucket(load_settings())
+    settings = load_settings()
+    aws, bucket = open_bucket(settings)
     loop = asyncio.new_event_loop()
 
-    def ingest(event: Any, context: Context) -> dict[str, Any]:
-        return loop.run_until_complete(work(event, bucket, lambda: context.get_remaining_time_in_millis() / 1000))
+    async def handle(event: Any, context: Context) -> dict[str, Any]:
+        reply = await work(event, bucket, lambda: context.get_remaining_time_in_millis() / 1000)
+        if settings.ingest_queue:
+            await bring_back(aws, settings.ingest_queue, event, reply)
+        return reply
 
-    return ingest
+    return lambda event, context: loop.run_until_complete(handle(event, context))
 
 
 _MAKERS: dict[str, Callable[[], Any]] = {"app": _make_app, "buffered": _make_buffered, "ingest": _make_ingest}

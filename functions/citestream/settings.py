@@ -32,6 +32,7 @@ class Settings(BaseModel):
     vector_bucket: str = ""
     text_bucket: str = ""
     documents_bucket: str = ""
+    ingest_queue: str = ""
     text_search: bool = True
     text_language: Literal["", "en", "fr", "es", "pt", "it", "de", "nl", "zh", "ja", "ko"] = ""
 

@@ -6,8 +6,10 @@ import logging
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from citestream import provider
 from citestream.aws import Aws
 from citestream.dynamo import Table
+from citestream.provider_keys import parse_keys
 from citestream.retrieval import minilm
 from citestream.retrieval.aws_index import AwsIndex
 from citestream.retrieval.aws_writer import AwsWriter
@@ -56,8 +58,8 @@ def open_embedder(settings: Settings) -> Embedder | None:
 
 
 def open_index(settings: Settings, embedder: Embedder | None, aws: Aws | None = None) -> Index:
-    """The index, which closes ``aws``. Raises WrongIndex and StoreUnavailable where its file is none."""
-    if aws is not None and embedder is not None:
+    """The index. Raises WrongIndex and StoreUnavailable where its file is none."""
+    if settings.table and aws is not None and embedder is not None:
         return open_aws_index(settings, embedder, aws)
     index = SqliteIndex(settings.data / "index.db", embedder)
     index.check()
@@ -74,21 +76,21 @@ def open_aws_index(settings: Settings, embedder: Embedder, aws: Aws) -> AwsIndex
     return AwsIndex(aws, kbs, documents, vectors, texts, embedder, writer)
 
 
-def open_bucket(settings: Settings) -> BucketIngest:
+def open_bucket(settings: Settings) -> tuple[Aws, BucketIngest]:
     """What keeps the index in step with the documents bucket. Raises BadSettings."""
     from citestream.ingest.bucket import BucketIngest
 
     aws, embedder = open_aws(settings), open_embedder(settings)
-    if aws is None or embedder is None or not settings.documents_bucket:
+    if aws is None or embedder is None or not (settings.table and settings.documents_bucket):
         raise BadSettings("the ingest needs CITESTREAM_TABLE and CITESTREAM_DOCUMENTS_BUCKET")
     writer = open_aws_index(settings, embedder, aws).writer
-    return BucketIngest(aws, settings.documents_bucket, writer, embedder)
+    return aws, BucketIngest(aws, settings.documents_bucket, writer, embedder)
 
 
 def open_log(settings: Settings, aws: Aws | None) -> StreamLog:
     """The stream log. Raises WrongIndex and StoreUnavailable where its file is none."""
     keep = settings.retention_seconds + _REMEMBERED_SECONDS
-    if aws is not None:
+    if settings.table and aws is not None:
         return DynamoStreamLog(aws, settings.table, keep)
     log = SqliteStreamLog(settings.data / "streams.db", keep)
     log.check()
@@ -96,11 +98,20 @@ def open_log(settings: Settings, aws: Aws | None) -> StreamLog:
 
 
 def open_aws(settings: Settings) -> Aws | None:
-    """The way to AWS, where the settings name stores there. Raises BadSettings."""
-    if not settings.table:
+    """The way to AWS, where the settings name stores or keys there; the providers' keys are read by it.
+
+    To be opened before any model is. Raises BadSettings.
+    """
+    if not (settings.table or settings.keys):
         return None
     if find_spec("boto3") is None:
-        raise BadSettings("CITESTREAM_TABLE is set but boto3 is not installed: pip install 'citestream[aws]'")
+        raise BadSettings("CITESTREAM_TABLE and CITESTREAM_KEYS need boto3: pip install 'citestream[aws]'")
     aws = Aws()
-    aws.preload("dynamodb")  # every request begins there
+    if settings.table:
+        aws.preload("dynamodb")  # every request begins there
+    if settings.keys:
+        try:
+            provider.use_keys(parse_keys(settings.keys), aws)
+        except ValueError as error:
+            raise BadSettings(f"CITESTREAM_KEYS: {error}") from error
     return aws

@@ -27,7 +27,14 @@ LOADED = load_yaml(TEMPLATE.read_text("utf-8"))
 # What no call of the tests asks for: the platform's part, the models, S3's word on what is not there, and the
 # permission that a query with texts and filters needs beside its own.
 UNSEEN = {
-    *("logs:CreateLogStream", "logs:PutLogEvents", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+    *(
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ChangeMessageVisibility",
+    ),
     *("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream", "s3:ListBucket", "s3vectors:GetVectors"),
 }
 

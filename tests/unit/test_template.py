@@ -25,6 +25,7 @@ MADE = {
     "Table": "stack-Table-ABC",
     "TextBucket": "stack-textbucket-abc",
     "DocumentsBucket": "citestream-documents-abc",
+    "IngestQueue": "https://sqs.us-east-1.amazonaws.com/123456789012/stack-IngestQueue-ABC",
     "VectorBucket": "arn:aws:s3vectors:us-east-1:123456789012:bucket/stack-vectorbucket-abc",
     "AWS::StackId": "arn:aws:cloudformation:us-east-1:123456789012:stack/Stack/51af3dc0-da77-11e4-872e-1234567db123",
 }
