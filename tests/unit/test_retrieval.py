@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from citestream.errors import StoreUnavailable, WrongIndex
-from citestream.model import Chunk, Document, document_id
+from citestream.model import Access, Chunk, Document, document_id
+from citestream.retrieval import sqlite_reads
 from citestream.retrieval.embedder import Vectors
 from citestream.retrieval.fusion import fuse
+from citestream.retrieval.index import Principals
 from citestream.retrieval.sqlite_index import CANDIDATES, SqliteIndex
+from citestream.retrieval.vectors import VectorCache
 from citestream.retrieval.words import latin_share
 
 
@@ -61,10 +64,12 @@ async def index(tmp_path: Path) -> AsyncGenerator[SqliteIndex]:
     await index.aclose()
 
 
-async def put(index: SqliteIndex, kb_id: str, name: str, *texts: str, vectors: bool = True) -> Document:
+async def put(
+    index: SqliteIndex, kb_id: str, name: str, *texts: str, vectors: bool = True, access: Access = None
+) -> Document:
     text = "\n".join(texts)
     spans = [Chunk(text.index(each), text.index(each) + len(each), page=1, section="Top") for each in texts]
-    document = Document(document_id(kb_id, name), name, kb_id, text)
+    document = Document(document_id(kb_id, name), name, kb_id, text, access)
     await index.put(document, text, spans, await Letters().embed(texts) if vectors else None)
     return document
 
@@ -73,21 +78,25 @@ async def names(index: SqliteIndex, query: str, *kb_ids: str) -> list[str]:
     return [passage.document_name for passage in await index.search(query, kb_ids, 8)]
 
 
+@pytest.mark.parametrize(("kb_id", "access"), [("theirs", None), ("theirs", ()), ("mine", ()), ("mine", ("alice",))])
 @pytest.mark.parametrize("secret", ["apples green", "pears green", "plums green"])
-async def test_a_score_tells_nothing_of_what_other_knowledge_bases_hold(index: SqliteIndex, secret: str) -> None:
+async def test_a_score_tells_nothing_of_what_may_not_be_read(
+    index: SqliteIndex, secret: str, kb_id: str, access: Access
+) -> None:
     for i, text in enumerate(
         ["apples red", "apples blue", "pears red", "lemons red", "melons blue", "grapes blue", "figs blue"]
     ):
         await put(index, "mine", f"{i}.md", text, vectors=False)
 
-    async def scores() -> dict[str, float]:
-        return {each.text: each.score for each in await index.search("apples or pears, red", ["mine"], 8)}
+    async def scores(principals: Principals) -> dict[str, float]:
+        passages = await index.search("apples or pears, red", ["mine"], 8, principals)
+        return {each.text: each.score for each in passages}
 
-    before = await scores()
+    before = await scores(frozenset({"bob"}))
     assert set(before) == {"apples red", "apples blue", "pears red", "lemons red"}
     for i in range(20):
-        await put(index, "theirs", f"{i}.md", secret, vectors=False)
-    assert await scores() == before
+        await put(index, kb_id, f"secret {i}.md", secret, vectors=False, access=access)
+    assert await scores(frozenset({"bob"})) == before
 
 
 async def test_each_of_many_words_is_found(index: SqliteIndex) -> None:
@@ -161,17 +170,32 @@ async def test_a_query_is_words_and_no_syntax(index: SqliteIndex, query: str) ->
     assert await names(index, "tables", "kb") == ["it.md"]
 
 
-async def test_a_removed_document_leaves_nothing(index: SqliteIndex, tmp_path: Path) -> None:
+async def test_a_document_that_goes_or_moves_leaves_no_row(index: SqliteIndex, tmp_path: Path) -> None:
+    """How many rows each table has once a document is in, has got other readers, and is removed."""
+
+    def rows() -> list[int]:
+        with closing(sqlite3.connect(tmp_path / "index.db")) as file, file:
+            tables = ("shelves", "documents", "chunks", "vectors", "failures", "words WHERE words MATCH 'apples'")
+            return [file.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
+
     document = await put(index, "kb", "x.md", "apples", "pears")
+    assert rows() == [1, 1, 2, 2, 0, 1]
+    await index.fail(document.document_id, "kb", "x.md", "empty")
+    await put(index, "kb", "x.md", "apples", "pears", access=("alice",))
+    assert rows() == [1, 1, 2, 2, 0, 1]
+    await index.fail(document.document_id, "kb", "x.md", "empty")
     assert await index.remove(document.document_id)
-    assert not await index.remove(document.document_id)
-    assert await index.document(document.document_id) is None
-    assert await index.indexed(document.document_id) is None
-    assert await index.knowledge_bases() == []
-    with closing(sqlite3.connect(tmp_path / "index.db")) as file, file:
-        left = [file.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("chunks", "vectors")]
-        assert left == [0, 0]
-        assert file.execute("SELECT count(*) FROM words WHERE words MATCH 'apples'").fetchone() == (0,)
+    assert rows() == [0, 0, 0, 0, 0, 0]
+
+
+async def test_vectors_that_nobody_finds_are_not_kept_in_memory(index: SqliteIndex, tmp_path: Path) -> None:
+    cache = VectorCache(5)
+    with closing(sqlite3.connect(tmp_path / "index.db")) as file:
+        for access in (None, ("alice",), ("bob",)):
+            await put(index, "kb", "x.md", "abc", access=access)
+            shelves = sqlite_reads.shelves(file, ["kb"], None)
+            assert len(cache.nearest(file, [1, 0, 0, 0, 0], shelves.items(), 8)) == 1
+            assert cache.shelves == shelves.keys()
 
 
 async def test_another_process_sees_what_is_committed(index: SqliteIndex, tmp_path: Path) -> None:

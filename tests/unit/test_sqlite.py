@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 
 from citestream.errors import StoreUnavailable, WrongIndex
 from citestream.model import Done, Token
-from citestream.sqlite import opened, store_errors, transaction
+from citestream.sqlite import opened, snapshot, store_errors, transaction
 from citestream.streams.entry import to_entry
 from citestream.streams.log import StreamRecord
 from citestream.streams.sqlite_log import SqliteStreamLog
@@ -53,6 +53,18 @@ def test_what_sqlite_has_rolled_back_itself_is_not_rolled_back_again(tmp_path: P
         write(connection, "INSERT INTO t VALUES (1)", "INSERT OR ROLLBACK INTO t VALUES (1)")
     assert connection.execute("SELECT x FROM t").fetchall() == []
     connection.close()
+
+
+def test_a_snapshot_is_of_one_state_and_ends_with_what_is_raised_in_it(tmp_path: Path) -> None:
+    reader, writer = connection_to(tmp_path / "it.db"), connection_to(tmp_path / "it.db")
+    with suppress(ZeroDivisionError), snapshot(reader):
+        assert reader.execute("SELECT x FROM t").fetchall() == []
+        write(writer, "INSERT INTO t VALUES (1)")
+        assert reader.execute("SELECT x FROM t").fetchall() == []
+        raise ZeroDivisionError
+    assert reader.execute("SELECT x FROM t").fetchall() == [(1,)]
+    reader.close()
+    writer.close()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,11 @@ class VectorCache:
         self._dimensions = dimensions
         self._matrices: dict[int, _Matrix] = {}
         self._lock = threading.Lock()
+
+    @property
+    def shelves(self) -> Set[int]:
+        """Those that are in memory."""
+        return self._matrices.keys()
 
     def nearest(
         self,
