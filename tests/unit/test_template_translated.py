@@ -198,7 +198,7 @@ def test_each_function_has_a_role_of_its_own_and_of_it_no_more_than_it_calls() -
         "BufferedRole logs": {"logs:CreateLogStream", "logs:PutLogEvents"},
         "IngestRole ingest": {
             *("logs:CreateLogStream", "logs:PutLogEvents"),
-            *("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+            *("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"),
             *("s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:PutObject", "s3:DeleteObject"),
             *("s3vectors:CreateIndex", "s3vectors:DeleteIndex", "s3vectors:PutVectors", "s3vectors:DeleteVectors"),
             *("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
@@ -286,7 +286,7 @@ def test_a_message_is_tried_again_and_then_kept_where_an_alarm_tells_of_it() -> 
     assert queue["VisibilityTimeout"] >= 6 * resources()["IngestFunction"]["Properties"]["Timeout"]
     assert queue["RedrivePolicy"] == {
         "deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]},
-        "maxReceiveCount": 5,
+        "maxReceiveCount": 8,
     }
     days = {each["MessageRetentionPeriod"] / 86_400 for each in (queue, dead)}
     assert days == {14}
