@@ -94,7 +94,10 @@ def transaction(connection: sqlite3.Connection) -> Generator[None]:
 
 @contextmanager
 def snapshot(connection: sqlite3.Connection) -> Generator[None]:
-    """What is read within is of one state of the file."""
+    """What is read within is of one state of the file. One may stand in another."""
+    if connection.in_transaction:
+        yield
+        return
     connection.execute("BEGIN")
     try:
         yield

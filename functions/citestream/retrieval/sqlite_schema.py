@@ -35,7 +35,7 @@ CREATE TABLE documents (
 )"""
 # The first index holds all that lists and counts need: texts are long, and lie between the rows.
 _LISTS = """
-CREATE INDEX documents_by_shelf ON documents (shelf, name, chunk_count, updated_at);
+CREATE INDEX documents_by_shelf ON documents (shelf, name, document_id, chunk_count, updated_at);
 CREATE TABLE failures (
     document_id TEXT PRIMARY KEY, kb_id TEXT NOT NULL, name TEXT NOT NULL, reason TEXT NOT NULL,
     access TEXT NOT NULL, failed_at REAL NOT NULL

@@ -12,6 +12,8 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from itertools import chain
 
+from citestream.sqlite import snapshot
+
 # What FTS5 gives to a word that stands in half of all chunks, or more.
 _LEAST_RARITY = 1e-6
 # A table, as it may be a thousand shelves: looked up faster than a list of numbers, which each word would repeat.
@@ -32,18 +34,21 @@ def by_words(
     """Row ids with BM25 (larger is better) of the ``limit`` best chunks on these shelves."""
     if not words or not shelves:
         return {}
-    connection.execute(_SCOPE)
-    connection.execute("DELETE FROM temp.scope")
-    connection.executemany("INSERT INTO temp.scope VALUES (?)", ((shelf,) for shelf in shelves))
-    chunks: tuple[float, float] = connection.execute(_CHUNKS).fetchone()
     matches = [f'"{word}"' for word in words]
-    corrections = [1.0] * len(words)
-    if chunks[0] != chunks[1]:
-        found = (connection.execute(_HOLDING, (match,)).fetchone() for match in matches)
-        corrections = [_correction(chunks, holding) for holding in found]
-    parameters = chain.from_iterable(zip(corrections, matches, strict=True))
     sql = _WORDS.format(" UNION ALL ".join([_WORD] * len(words)))
-    return dict(connection.execute(sql, (*parameters, limit)).fetchall())
+    with snapshot(connection):
+        connection.execute(_SCOPE)
+        connection.execute("DELETE FROM temp.scope")
+        connection.executemany("INSERT INTO temp.scope VALUES (?)", ((shelf,) for shelf in shelves))
+        parameters = chain.from_iterable(zip(_corrections(connection, matches), matches, strict=True))
+        return dict(connection.execute(sql, (*parameters, limit)).fetchall())
+
+
+def _corrections(connection: sqlite3.Connection, matches: Sequence[str]) -> list[float]:
+    chunks: tuple[float, float] = connection.execute(_CHUNKS).fetchone()
+    if chunks[0] == chunks[1]:
+        return [1.0] * len(matches)
+    return [_correction(chunks, connection.execute(_HOLDING, (match,)).fetchone()) for match in matches]
 
 
 def _correction(chunks: tuple[float, float], holding: tuple[float, float]) -> float:

@@ -1,7 +1,7 @@
 """The vectors of each shelf in memory, and the nearest of them by exact cosine.
 
-Exact search is fast enough to some 200,000 chunks, has a recall of 1, and needs nothing but
-numpy. The rows on disk are float16, which costs nothing in quality; a float32 product is what BLAS is fast at.
+Exact search is fast enough to some 200,000 chunks, has a recall of 1, and needs nothing but numpy. The rows on disk
+are float16, which costs nothing in quality; a float32 product is what BLAS is fast at.
 """
 
 from __future__ import annotations
