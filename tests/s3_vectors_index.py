@@ -48,10 +48,10 @@ class Snapshot:
     def matrix(self) -> Floats:
         return np.stack([vector.data for vector in self.vectors])
 
-    def text(self, key: str) -> TextIndex:
+    def text(self, key: str, language: str | None) -> TextIndex:
         if key not in self._texts:
             texts = [vector.metadata.get(key) for vector in self.vectors]
-            self._texts[key] = TextIndex([text if isinstance(text, str) else None for text in texts])
+            self._texts[key] = TextIndex([text if isinstance(text, str) else None for text in texts], language)
         return self._texts[key]
 
 
@@ -99,7 +99,8 @@ class Index:
         allowed = [row for row, vector in enumerate(snapshot.vectors) if allows(vector.metadata)]
         away = None if query is None else distances(snapshot.matrix, query, self.metric)
         texts = {text["metadataKey"]: text["text"] for text in arguments.get("queryTexts", ())}
-        scores = {key: snapshot.text(key).scores(text) for key, text in texts.items()}
+        languages = {key: each.get("language") for key, each in self.searchable.items()}
+        scores = {key: snapshot.text(key, languages[key]).scores(text) for key, text in texts.items()}
         return snapshot, rank(np.array(allowed, np.intp), arguments["topK"], away, scores)
 
     def metadata(self, metadata: object, name: str) -> Document:

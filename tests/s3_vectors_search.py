@@ -1,17 +1,19 @@
 """How S3 Vectors ranks: exact distances, BM25 for each searchable metadata key, reciprocal rank fusion of all.
 
-The analyzer is the standard one whatever the language: words in lower case, without stemming and without stop words.
-Where AWS's user guide is silent: each side brings topK candidates into the fusion, and a search of several texts alone
-ranks by the sum of their scores.
+Words are in lower case; English ones (``en``) lose their endings by Porter's rules, which SQLite has, and Lucene's stop
+words are left out. The analyzers of other languages are not here. Where AWS's user guide is silent: each side brings
+topK candidates into the fusion, and a search of several texts alone ranks by the sum of their scores.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +26,45 @@ _K1, _B = 1.2, 0.75
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]+")
 
 
-def words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
+_STOP_WORDS = frozenset(
+    _WORD.findall(
+        "a an and are as at be but by for if in into is it no not of on or such that the their then there these they"
+        " this to was will with"
+    )
+)
+
+
+def words(text: str, language: str | None = None) -> list[str]:
+    found = _WORD.findall(text.lower())
+    return [_stem(word) for word in found if word not in _STOP_WORDS] if language == "en" else found
+
+
+@cache
+def _stemmer() -> sqlite3.Connection:
+    database = sqlite3.connect(":memory:", check_same_thread=False)  # whoever asks holds the lock of the vectors
+    database.execute("CREATE VIRTUAL TABLE words USING fts5(word, tokenize = 'porter unicode61 remove_diacritics 0')")
+    database.execute("CREATE VIRTUAL TABLE stems USING fts5vocab(words, instance)")
+    return database
+
+
+@cache
+def _stem(word: str) -> str:
+    database = _stemmer()
+    database.execute("DELETE FROM words")
+    database.execute("INSERT INTO words VALUES (?)", (word,))
+    found = database.execute("SELECT term FROM stems").fetchone()
+    return str(found[0]) if found else word  # "½" is none to SQLite
 
 
 class TextIndex:
     """BM25 of one metadata key; a vector without it has the text None."""
 
-    def __init__(self, texts: Sequence[str | None]) -> None:
+    def __init__(self, texts: Sequence[str | None], language: str | None = None) -> None:
+        self._language = language
         found: dict[str, list[tuple[int, int]]] = defaultdict(list)
         lengths = np.zeros(len(texts), np.float32)
         for row, text in enumerate(texts):
-            counts = Counter(words(text or ""))
+            counts = Counter(words(text or "", language))
             lengths[row] = counts.total()
             for word, count in counts.items():
                 found[word].append((row, count))
@@ -47,7 +76,7 @@ class TextIndex:
     def scores(self, query: str) -> Floats:
         """One per vector; 0 where no word of the query is in its text."""
         total = np.zeros(len(self._saturation), np.float32)
-        for word, times in Counter(words(query)).items():
+        for word, times in Counter(words(query, self._language)).items():
             if word in self._postings:
                 rows, counts = self._postings[word]
                 rarity = math.log(1 + (self._texts - len(rows) + 0.5) / (len(rows) + 0.5))

@@ -185,6 +185,15 @@ def test_texts_of_other_scripts(films: Vectors, query: str, key: str) -> None:
     assert films.keys(**words(query)) == [key]
 
 
+def test_english_words_lose_their_endings(aws_stores: Stores, aws_server: AwsServer) -> None:
+    texts = [TEXTS, {"metadataKey": "title"}]
+    configuration = {"textSearchConfigurations": texts, "nonFilterableMetadataKeys": ["text", "title"]}
+    index = Vectors(aws_server.client("s3vectors"), aws_stores.vector_bucket, metadataConfiguration=configuration)
+    index.put(vector("a", 1, 0, text="The storms", title="The storms"))
+    assert index.keys(**words("Stormed")) == index.keys(**words("storms", "title")) == ["a"]
+    assert index.keys(**words("the")) == index.keys(**words("storm", "title")) == []
+
+
 def test_fuses_both_sides_by_their_ranks(films: Vectors) -> None:
     films.put(
         vector("both", 1, 0.1, text="storm"),
