@@ -21,10 +21,8 @@ run: $(VENV)/.run
 	$(BIN)/citestream serve --port $(PORT)
 
 test: $(VENV)/.dev $(NODE)/.done $(SAM)/.done
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	rm -f .coverage .coverage.*
+	COVERAGE_RUN=true $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report term-missing:skip-covered
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import os
 import shutil
@@ -47,9 +48,12 @@ def built(architecture: str) -> Path:
     inputs = subprocess.run(asked, cwd=FUNCTIONS, check=True, capture_output=True, text=True).stdout.strip()
     folder = ARTIFACTS / architecture
     artifact = folder / inputs[:16] / "StreamFunction"
-    if not (artifact / "built.json").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        make("build-StreamFunction", architecture, artifact)
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    with (ARTIFACTS / f"{architecture}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the tests run in several processes
+        if not (artifact / "built.json").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            make("build-StreamFunction", architecture, artifact)
     return artifact
 
 
