@@ -113,6 +113,10 @@ def make_hub(settings: Settings, log: StreamLog) -> Hub:
         answer=settings.answer_seconds,
         heartbeat=settings.heartbeat_seconds,
         retention=settings.retention_seconds,
+        lease=settings.lease_seconds,
+        coalesce=settings.coalesce_seconds,
+        token_bytes=settings.token_bytes,
+        answers=settings.max_answers,
     )
     return Hub(log, limits)
 

@@ -58,8 +58,14 @@ class Settings(BaseModel):
     allowed_origins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
 
     answer_seconds: Annotated[float, Field(gt=0)] = 60.0
+    max_answers: Annotated[int, Field(ge=1)] = 3
     heartbeat_seconds: Annotated[float, Field(gt=0)] = 3.0
     retention_seconds: Annotated[float, Field(ge=0)] = 60.0
+    # More, and a lost producer would be noticed too late.
+    lease_seconds: Annotated[float, Field(gt=0, le=13)] = 10.0
+    coalesce_seconds: Annotated[float, Field(ge=0)] = 0.1
+    # As JSON six times as long at most, which must fit a frame.
+    token_bytes: Annotated[int, Field(ge=16, le=2048)] = 900
 
     @model_validator(mode="after")
     def _jwt_is_complete(self) -> Self:

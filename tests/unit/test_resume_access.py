@@ -170,7 +170,7 @@ async def test_where_the_log_has_lost_the_sources_nobody_from_whom_any_could_be_
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("citestream.streams.sqlite_log._PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("citestream.streams.sqlite_file._PATIENCE_SECONDS", 0.05)
     go_on = asyncio.Event()
     stream_id = await hub.start("ada", producing(go_on, SOURCES, Token("In May [1].")), kb_ids=["team"])
     response = await streams.resume(request(), replace(ADA, principals=principals), stream_id, None)

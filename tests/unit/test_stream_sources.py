@@ -59,7 +59,7 @@ async def test_sources_are_no_event(hub: Hub, log: SqliteStreamLog) -> None:
 async def test_where_the_sources_can_not_be_written_the_stream_goes_on_and_nothing_of_it_is_kept(
     hub: Hub, log: SqliteStreamLog, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("citestream.streams.sqlite_log._PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("citestream.streams.sqlite_file._PATIENCE_SECONDS", 0.05)
     go_on = asyncio.Event()
     stream_id = await hub.start("me", producing(go_on, Sources(("d",)), Token("a")))
     with closing(sqlite3.connect(tmp_path / "streams.db", isolation_level=None)) as other:

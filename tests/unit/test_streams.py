@@ -71,7 +71,7 @@ async def test_writes_that_wait_in_a_row_wait_no_longer_than_one(
     log: SqliteStreamLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await log.create(StreamRecord("s", "me", "p", 1.0))
-    monkeypatch.setattr("citestream.streams.sqlite_log._PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("citestream.streams.sqlite_file._PATIENCE_SECONDS", 0.5)
     with locked(tmp_path / "streams.db"):
         started = time.monotonic()
         outcomes = await asyncio.gather(*(log.renew("s", "p", 2.0) for _ in range(12)), return_exceptions=True)
@@ -89,7 +89,7 @@ async def test_writes_that_wait_in_a_row_wait_no_longer_than_one(
             StoreUnavailable,
             r"streams\.db: file is not a database",
         ),
-        (99, b"", WrongIndex, r"streams\.db has schema version 99, this program needs 2: move it away"),
+        (99, b"", WrongIndex, r"streams\.db has schema version 99, this program needs 3: move it away"),
     ],
 )
 async def test_a_file_that_can_not_be_the_log_is_noticed(

@@ -55,22 +55,33 @@ class StreamEndpoint:
         """The stream's events after the cursor. Raises Problem 400, 404 or 410; 204 where nothing is left."""
         if cursor is not None and cursor.stream_id != stream_id:
             raise Problem(404, _NOT_FOUND)
-        record = await self._owned(caller, stream_id)
+        record = await self._readable(caller, stream_id)
         after = cursor.n if cursor else 0
-        if record.ended_at is not None and time.time() - record.ended_at > self._hub.limits.retention:
-            raise Problem(410, "The stream has ended and is no longer kept.")
-        if not await self._may_read(caller, record):
-            raise Problem(404, _NOT_FOUND)
         if after > record.last:
             raise Problem(400, "Last-Event-ID is beyond the stream's last event.")
         if record.ended_at is not None and after == record.last:
             return Response(status_code=204)
         if request.method == "HEAD":
             return head(HEADERS)
-        entries = self._hub.follow(stream_id, after)
+        return respond(request, stream_id, self._entries(caller, record, after))
+
+    async def entries(self, caller: Caller, stream_id: str) -> AsyncGenerator[Entry | None]:
+        """All that the stream has, for a reader that collects it. Raises Problem 404 or 410."""
+        return self._entries(caller, await self._readable(caller, stream_id), 0)
+
+    async def _readable(self, caller: Caller, stream_id: str) -> StreamRecord:
+        record = await self._owned(caller, stream_id)
+        if record.ended_at is not None and time.time() - record.ended_at > self._hub.limits.retention:
+            raise Problem(410, "The stream has ended and is no longer kept.")
+        if not await self._may_read(caller, record):
+            raise Problem(404, _NOT_FOUND)
+        return record
+
+    def _entries(self, caller: Caller, record: StreamRecord, after: int) -> AsyncGenerator[Entry | None]:
+        entries = self._hub.follow(record.stream_id, after)
         if caller.principals is not None and not record.documents:
-            entries = self._once_readable(caller, stream_id, entries)
-        return respond(request, stream_id, entries)
+            return self._once_readable(caller, record.stream_id, entries)
+        return entries
 
     async def _may_read(self, caller: Caller, record: StreamRecord) -> bool:
         """Whether all that the answer is written from is the caller's to read now. What has been removed, nobody
@@ -107,16 +118,13 @@ class StreamEndpoint:
         return record
 
 
-def respond(
-    request: Request,
-    stream_id: str,
-    entries: AsyncGenerator[Entry | None],
-    headers: Mapping[str, str] | None = None,
-) -> Response:
+def respond(request: Request, stream_id: str, entries: AsyncGenerator[Entry | None]) -> Response:
     """The stream's entries as frames, to their end, or until the request must be over."""
     deadline = deadline_of(request.scope)
     until = deadline.readers if deadline else None
-    return EventStreamResponse(_chunks(stream_id, entries), headers, until)
+    # Where the stream is read again; ``root_path`` is a deployment's stage.
+    location = f"{request.scope.get('root_path', '')}/api/v1/streams/{stream_id}"
+    return EventStreamResponse(_chunks(stream_id, entries), {"Location": location}, until)
 
 
 def head(headers: Mapping[str, str]) -> Response:
@@ -124,11 +132,6 @@ def head(headers: Mapping[str, str]) -> Response:
     response = Response(headers=headers)
     del response.headers["content-length"]
     return response
-
-
-def stream_path(request: Request, stream_id: str) -> str:
-    """Where the stream is read again; ``root_path`` is a deployment's stage."""
-    return f"{request.scope.get('root_path', '')}/api/v1/streams/{stream_id}"
 
 
 def cursor_of(request: Request) -> Cursor | None:

@@ -11,6 +11,7 @@ from typing import Any
 from citestream.aws import Aws, Refused
 from citestream.dynamo import Table, from_item, to_item
 from citestream.errors import StoreUnavailable
+from citestream.streams.dynamo_admission import DynamoAdmission
 from citestream.streams.entry import Entry
 from citestream.streams.log import Fenced, StreamRecord
 
@@ -38,6 +39,7 @@ class DynamoStreamLog:
     def __init__(self, aws: Aws, table: str, keep: float) -> None:
         self._table = _PatientTable(aws, table)
         self._keep = keep
+        self.admission = DynamoAdmission(self._table, self._removable)
 
     async def create(self, record: StreamRecord) -> None:
         item = _key(record.stream_id, _RECORD) | self._lease(record.lease_until)

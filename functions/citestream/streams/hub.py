@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from typing import NamedTuple
 
+from citestream.errors import StoreUnavailable
 from citestream.model import Event
+from citestream.streams.admission import RequestKey, Slot, TooManyAnswers
 from citestream.streams.entry import Entry, to_entry
+from citestream.streams.keys import Keys
 from citestream.streams.log import Fenced, StreamLog, StreamRecord
 from citestream.streams.production import CANCELLED, PRODUCER_LOST, Limits, Production
+
+_LOG = logging.getLogger("citestream.streams")
 
 # How long to wait before looking into the log again for a stream that another process produces, and how often to see
 # whether that process still lives.
@@ -21,20 +28,27 @@ _LOOK_SECONDS = 1.0
 _CLEAN_UP_SECONDS = 0.5
 
 
+Produce = Callable[[str], AsyncGenerator[Event]]
+
+
+class Admitted(NamedTuple):
+    """The stream that a request gets: its own, or the one that its key stands for."""
+
+    stream_id: str
+    is_new: bool
+
+
 class Hub:
     """Productions run here as tasks of their own: a reader's leaving doesn't end them."""
 
     def __init__(self, log: StreamLog, limits: Limits) -> None:
         self.limits = limits
         self._log = log
+        self._keys = Keys(log, limits.retention)
         self._live: dict[str, tuple[Production, asyncio.Task[None]]] = {}
 
     async def start(
-        self,
-        owner: str,
-        produce: Callable[[str], AsyncGenerator[Event]],
-        deadline: float | None = None,
-        kb_ids: Sequence[str] = (),
+        self, owner: str, produce: Produce, deadline: float | None = None, kb_ids: Sequence[str] = ()
     ) -> str:
         """Begin to produce the events of ``produce(stream_id)`` and return the stream's id.
 
@@ -42,14 +56,69 @@ class Hub:
         knowledge bases that it is written from. Raises StoreUnavailable.
         """
         stream_id = secrets.token_hex(16)
-        production = Production(stream_id, self._log, self.limits)
-        lease_until = time.time() + self.limits.lease
+        await self._begin(Production(stream_id, self._log, self.limits), owner, produce, deadline, kb_ids)
+        return stream_id
+
+    async def admit(
+        self,
+        owner: str,
+        produce: Produce,
+        deadline: float | None = None,
+        kb_ids: Sequence[str] = (),
+        key: RequestKey | None = None,
+    ) -> Admitted:
+        """As ``start`` does, but once for a key, and within the owner's limit; tells in the log how it went.
+
+        Raises KeyReused, TooManyAnswers and StoreUnavailable.
+        """
+        stream_id = secrets.token_hex(16)
+        if key is not None and (other := await self._keys.claim(key, stream_id)) != stream_id:
+            return Admitted(other, is_new=False)
+        slot = Slot(self._log.admission, owner, stream_id)
+        try:
+            await self._take(slot)
+            production = Production(stream_id, self._log, self.limits, slot)
+            task = await self._begin(production, owner, produce, deadline, kb_ids)
+        except BaseException as error:
+            await self._give_back(None if isinstance(error, TooManyAnswers) else slot, key, stream_id)
+            raise
+        task.add_done_callback(lambda _: self._tell(production))
+        return Admitted(stream_id, is_new=True)
+
+    async def stream_of(self, key: RequestKey) -> str | None:
+        """The stream that the key stands for; None for none. Raises KeyReused and StoreUnavailable."""
+        return await self._keys.stream_of(key)
+
+    async def _begin(
+        self, production: Production, owner: str, produce: Produce, deadline: float | None, kb_ids: Sequence[str]
+    ) -> asyncio.Task[None]:
+        stream_id, lease_until = production.stream_id, time.time() + self.limits.lease
         record = StreamRecord(stream_id, owner, production.producer, lease_until, kb_ids=tuple(kb_ids))
         await self._log.create(record)
         task = asyncio.create_task(production.run(produce(stream_id), deadline), name=f"production {stream_id}")
         self._live[stream_id] = (production, task)
         task.add_done_callback(lambda _: self._live.pop(stream_id))
-        return stream_id
+        return task
+
+    async def _take(self, slot: Slot) -> None:
+        seconds = await slot.take(time.time() + self.limits.lease, self.limits.answers)
+        if seconds is not None:
+            raise TooManyAnswers(seconds)
+
+    async def _give_back(self, slot: Slot | None, key: RequestKey | None, stream_id: str) -> None:
+        """Of a stream that has not begun. What the store does not take back expires."""
+        try:
+            if slot is not None:
+                await slot.release()
+            if key is not None:
+                await self._keys.withdraw(key, stream_id)
+        except StoreUnavailable as error:
+            _LOG.warning("stream %s did not begin and may have left a slot or a key: %s", stream_id, error)
+
+    def _tell(self, production: Production) -> None:
+        """One line: what an operator asks first. The numbers of readers are of this process, until now."""
+        told = production.told() | {"streams_open": len(self._live)}
+        _LOG.info("stream ended: %s", " ".join(f"{name}={value}" for name, value in told.items()), extra=told)
 
     async def record(self, stream_id: str) -> StreamRecord | None:
         """What the log knows of the stream. Raises StoreUnavailable."""
@@ -87,16 +156,21 @@ class Hub:
     async def _follow_here(
         self, production: Production, task: asyncio.Task[None], after: int
     ) -> AsyncGenerator[Entry | None]:
-        seen = after
-        async with aclosing(production.follow(after)) as entries:
-            async for entry in entries:
-                yield entry
-                if entry is not None:
-                    seen += 1
-                    if entry.final:
-                        # Where a process is frozen with its last response, what it still held would hang.
-                        await asyncio.wait({task}, timeout=_CLEAN_UP_SECONDS)
-                        return
+        seen, course = after, production.course
+        course.arrived()
+        try:
+            async with aclosing(production.follow(after)) as entries:
+                async for entry in entries:
+                    yield entry
+                    if entry is not None:
+                        seen += 1
+                        if entry.final:
+                            # Where a process is frozen with its last response, what it still held would hang.
+                            await asyncio.wait({task}, timeout=_CLEAN_UP_SECONDS)
+                            return
+        except (GeneratorExit, asyncio.CancelledError):
+            course.left()
+            raise
         # Taken over from the producer here: the log has the rest.
         async with aclosing(self._follow_log(production.stream_id, seen)) as rest:
             async for entry in rest:
@@ -130,6 +204,8 @@ class Hub:
         if record is None or (record.ended_at is not None and record.last <= seen):
             return False
         if record.ended_at is None and record.lease_until <= time.time():
+            # A slot may have been renewed when the record could not be: who has seen the end has the slot back.
+            await self._log.admission.release_slot(record.owner, stream_id)
             try:
                 await self._log.append(stream_id, secrets.token_hex(8), to_entry(PRODUCER_LOST, record.last + 1))
             except Fenced:

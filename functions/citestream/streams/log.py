@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from citestream.streams.admission import Admission
 from citestream.streams.entry import Entry
 
 
@@ -39,6 +40,11 @@ class StreamLog(Protocol):
     A stream is kept for a while after its end and then removed by the log itself.
     Every method raises StoreUnavailable when the store does not answer.
     """
+
+    @property
+    def admission(self) -> Admission:
+        """Keys and slots, in the same store."""
+        ...
 
     async def create(self, record: StreamRecord) -> None:
         """Add a stream. Its id has never been used."""

@@ -8,14 +8,16 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from citestream.answer.answerer import AnswerError
 from citestream.errors import StoreUnavailable, WrongIndex
-from citestream.model import Event, Failure, Results, Sources
+from citestream.model import Done, Event, Failure, Results, Sources
 from citestream.retrieval.embedder import EmbeddingFailed
+from citestream.streams.admission import Slot
 from citestream.streams.coalesce import coalesce
+from citestream.streams.course import Course
 from citestream.streams.entry import Entry, split_results, to_entry
 from citestream.streams.log import Fenced, StreamLog
 
@@ -36,7 +38,7 @@ class Limits:
     """How long things may take, in seconds, and how large a token event may be, in bytes.
 
     A lost producer is noticed when its ``lease`` has run out; a cancel of another process after ``cancel_poll``.
-    Tokens are joined for ``coalesce`` seconds or up to ``token_bytes``.
+    Tokens are joined for ``coalesce`` seconds or up to ``token_bytes``. A caller has at most ``answers`` at a time.
     """
 
     answer: float = 60.0
@@ -46,29 +48,43 @@ class Limits:
     cancel_poll: float = 0.5
     coalesce: float = 0.1
     token_bytes: int = 900
+    answers: int = 3
 
 
 class Production:
     """Appends, then shows: a reader never sees an event that the log does not hold.
 
+    One event is written at a time, while the next one is collected.
+
     Where the log fails in mid-stream the events go on without numbers, so that nobody takes them for resumable.
     """
 
-    def __init__(self, stream_id: str, log: StreamLog, limits: Limits) -> None:
+    def __init__(self, stream_id: str, log: StreamLog, limits: Limits, slot: Slot | None = None) -> None:
         self.stream_id = stream_id
         #: Names this production in the log, so that no other one's events are taken for its own.
         self.producer = secrets.token_hex(8)
+        self.course = Course()
         self._log = log
         self._limits = limits
+        self._slot = slot
         self._entries: list[Entry] = []
         self._ended = False
         self._logged = True
-        self._writing = asyncio.Lock()
+        self._turn = asyncio.Lock()
+        self._writing: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
-        self._stop: asyncio.Future[Failure] = asyncio.get_running_loop().create_future()
+        self._stop: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
 
-    def stop(self, failure: Failure) -> None:
-        """End the stream with this failure; the production goes on to write it. The first stop counts."""
+    def told(self) -> dict[str, Any]:
+        """How it went, for the server's log."""
+        events = {"events": len(self._entries), "log_failed": not self._logged}
+        return {"stream_id": self.stream_id} | self.course.told() | events
+
+    def stop(self, failure: Failure | None) -> None:
+        """End the stream with this failure; the production goes on to write it. The first stop counts.
+
+        None: the stream is another producer's now.
+        """
         if not self._stop.done():
             self._stop.set_result(failure)
 
@@ -105,14 +121,15 @@ class Production:
         try:
             waited_for: set[asyncio.Future[Any]] = {work, self._stop}
             await asyncio.wait(waited_for, timeout=max(0.0, limit), return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                await self._end(self._stop.result() if self._stop.done() else TIMEOUT)
+            if not work.done() and (failure := self._stop.result() if self._stop.done() else TIMEOUT):
+                await self._append(failure)
         finally:
             work.cancel()
             watch.cancel()
-            for result in await asyncio.gather(work, watch, return_exceptions=True):
+            for result in await asyncio.gather(work, watch, self._written(), return_exceptions=True):
                 if isinstance(result, Exception):
                     _LOG.error("stream %s: unforeseen", self.stream_id, exc_info=result)
+            await self._leave_slot()
             self._ended = True
             self._notify()
 
@@ -123,22 +140,20 @@ class Production:
     async def _work(self, events: AsyncGenerator[Event]) -> None:
         try:
             await self._append_all(events)
-        except Fenced:
-            _LOG.warning("stream %s was taken over: stopped", self.stream_id)
         except AnswerError as error:
-            await self._end(Failure(error.code, error.message, error.retryable))
+            await self._append(Failure(error.code, error.message, error.retryable))
         except EmbeddingFailed as error:
             _LOG.error("stream %s: the question can't be embedded: %s", self.stream_id, error)
-            await self._end(Failure("upstream_error", error.message, error.retryable))
+            await self._append(Failure("upstream_error", error.message, error.retryable))
         except WrongIndex as error:
             _LOG.error("stream %s: %s", self.stream_id, error)
-            await self._end(WRONG_EMBEDDER)
+            await self._append(WRONG_EMBEDDER)
         except StoreUnavailable:
             _LOG.exception("stream %s: the index does not answer", self.stream_id)
-            await self._end(STORE_FAILED)
+            await self._append(STORE_FAILED)
         except Exception:
             _LOG.exception("stream %s failed", self.stream_id)
-            await self._end(INTERNAL_ERROR)
+            await self._append(INTERNAL_ERROR)
 
     async def _append_all(self, events: AsyncGenerator[Event]) -> None:
         async with aclosing(coalesce(events, self._limits.coalesce, self._limits.token_bytes)) as joined:
@@ -158,28 +173,49 @@ class Production:
             noting = self._log.note_sources(self.stream_id, self.producer, sources.document_ids)
             await self._logged_by(noting, "its sources")
 
-    async def _end(self, failure: Failure) -> None:
-        try:
-            await self._append(failure)
-        except Fenced:
-            _LOG.warning("stream %s was taken over: its end stands already", self.stream_id)
-
     async def _append(self, event: Event) -> None:
-        async with self._writing:
+        """Begin to write the event, once the one before is written; the last one is written when this returns."""
+        final = isinstance(event, Done | Failure)
+        async with self._turn:
+            if final:  # who has seen the end has the slot back
+                await asyncio.gather(self._written(), self._leave_slot())
+            else:
+                await self._written()
             if self._ended:
                 return
             entry = to_entry(event, len(self._entries) + 1)
-            if not await self._write(entry):
-                entry = to_entry(event, None)
-            self._entries.append(entry)
-            self._ended = entry.final
-            self._notify()
+            self._writing = asyncio.create_task(self._write(event, entry))
+            if final:
+                await self._written()
 
-    async def _write(self, entry: Entry) -> bool:
-        """Write the entry to the log; False where the log has failed, now or before."""
-        if self._logged:
-            await self._logged_by(self._log.append(self.stream_id, self.producer, entry), f"event {entry.n}")
-        return self._logged
+    async def _written(self) -> None:
+        """Wait for the write that is under way; cancelling that does not cancel the write."""
+        if (writing := self._writing) is not None:
+            await asyncio.wait({writing})
+            self._writing = None
+            writing.result()
+
+    async def _write(self, event: Event, entry: Entry) -> None:
+        try:
+            if self._logged:
+                await self._logged_by(self._log.append(self.stream_id, self.producer, entry), f"event {entry.n}")
+        except Fenced:
+            _LOG.warning("stream %s was taken over: stopped", self.stream_id)
+            self._ended = True
+            self.stop(None)
+            return
+        self._entries.append(entry if self._logged else replace(entry, n=None))
+        self._ended = entry.final
+        self.course.note(event)
+        self._notify()
+
+    async def _leave_slot(self) -> None:
+        if self._slot is not None:
+            try:
+                await self._slot.release()
+            except StoreUnavailable as error:
+                _LOG.warning("stream %s keeps its slot until that expires: %s", self.stream_id, error)
+            self._slot = None
 
     async def _logged_by(self, writing: Awaitable[None], what: str) -> None:
         try:
@@ -190,12 +226,12 @@ class Production:
 
     async def _watch(self) -> None:
         """Keep the lease, and notice a cancel that another process has asked for."""
-        renew_at = 0.0
+        renew_at = time.monotonic() + self._limits.lease / 3
         while True:
             await asyncio.sleep(self._limits.cancel_poll)
             try:
                 if time.monotonic() >= renew_at:
-                    await self._log.renew(self.stream_id, self.producer, time.time() + self._limits.lease)
+                    await self._renew(time.time() + self._limits.lease)
                     renew_at = time.monotonic() + self._limits.lease / 3
                 record = await self._log.get(self.stream_id)
             except StoreUnavailable:
@@ -203,3 +239,7 @@ class Production:
                 continue
             if record is not None and record.cancelled:
                 self.stop(CANCELLED)
+
+    async def _renew(self, until: float) -> None:
+        slots = [self._slot.renew(until)] if self._slot else []
+        await asyncio.gather(self._log.renew(self.stream_id, self.producer, until), *slots)

@@ -1,4 +1,4 @@
-"""The stream log in a SQLite file of its own: one file has one writer, and the index has its own to do."""
+"""The stream log in a SQLite file."""
 
 from __future__ import annotations
 
@@ -6,33 +6,18 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from citestream.sqlite import Worker, opened, store_errors, transaction
+from citestream.sqlite import transaction
+from citestream.streams import sqlite_admission
 from citestream.streams.entry import Entry
 from citestream.streams.log import Fenced, StreamRecord
+from citestream.streams.sqlite_admission import SqliteAdmission
+from citestream.streams.sqlite_file import StreamsFile
 
 _LOG = logging.getLogger("citestream.streams")
 
-T = TypeVar("T")
-# Clients wait some 5 s for a first byte: who can't write by then says so.
-_PATIENCE_SECONDS = 3.0
-_VERSION = 2
-_SCHEMA = """
-CREATE TABLE streams (
-    stream_id TEXT PRIMARY KEY, owner TEXT NOT NULL, producer TEXT NOT NULL, lease_until REAL NOT NULL,
-    ended_at REAL, cancelled INTEGER NOT NULL DEFAULT 0, kb_ids TEXT NOT NULL, documents TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX streams_by_end ON streams (ifnull(ended_at, lease_until));
-CREATE TABLE events (
-    stream_id TEXT NOT NULL, n INTEGER NOT NULL, producer TEXT NOT NULL, event TEXT NOT NULL, data TEXT NOT NULL,
-    PRIMARY KEY (stream_id, n)
-) WITHOUT ROWID
-"""
-# Streams are kept for little more than an hour: an older version's are given up, not carried over.
-_MIGRATIONS = {1: f"DROP TABLE streams; DROP TABLE events; {_SCHEMA}"}
 _RECORD = """
 SELECT stream_id, owner, producer, lease_until, ended_at, cancelled,
        (SELECT ifnull(max(n), 0) FROM events WHERE events.stream_id = streams.stream_id), kb_ids, documents
@@ -48,17 +33,13 @@ class SqliteStreamLog:
     """
 
     def __init__(self, path: Path, keep: float) -> None:
-        self._path = path
+        self._file = StreamsFile(path)
         self._keep = keep
-        # A file has one writer. What is read must not wait for it, in WAL mode: not even where another process keeps
-        # the file locked.
-        self._writer = Worker(path, lambda: _opened(path), 1, "stream-log")
-        self._reader = Worker(path, lambda: _opened(path), 1, "stream-log-reader")
+        self.admission = SqliteAdmission(self._file)
 
     def check(self) -> None:
         """Open the file once, now. Raises WrongIndex where it has another schema, and StoreUnavailable."""
-        with store_errors(self._path):
-            _opened(self._path).close()
+        self._file.check()
 
     async def create(self, record: StreamRecord) -> None:
         row = (record.stream_id, record.owner, record.producer, record.lease_until)
@@ -66,10 +47,10 @@ class SqliteStreamLog:
         sql = """
             INSERT INTO streams (stream_id, owner, producer, lease_until, kb_ids, documents) VALUES (?, ?, ?, ?, ?, ?)
         """
-        await self._write(lambda connection: connection.execute(sql, (*row, *lists)))
+        await self._file.write(lambda connection: connection.execute(sql, (*row, *lists)))
 
     async def get(self, stream_id: str) -> StreamRecord | None:
-        row = await self._reader.run(lambda connection: connection.execute(_RECORD, (stream_id,)).fetchone())
+        row = await self._file.read(lambda connection: connection.execute(_RECORD, (stream_id,)).fetchone())
         if row is None:
             return None
         stream_id, owner, producer, lease_until, ended_at, cancelled, last, *lists = row
@@ -79,7 +60,7 @@ class SqliteStreamLog:
     async def note_sources(self, stream_id: str, producer: str, document_ids: Sequence[str]) -> None:
         sql = "UPDATE streams SET documents = ? WHERE stream_id = ? AND producer = ?"
         row = (json.dumps(document_ids), stream_id, producer)
-        await self._write(lambda connection: connection.execute(sql, row))
+        await self._file.write(lambda connection: connection.execute(sql, row))
 
     async def append(self, stream_id: str, producer: str, entry: Entry) -> None:
         def work(connection: sqlite3.Connection) -> None:
@@ -90,41 +71,24 @@ class SqliteStreamLog:
                 except sqlite3.Error as error:  # the event is written; the next end sweeps again
                     _LOG.warning("old streams could not be removed: %s", error)
 
-        await self._write(work)
+        await self._file.write(work)
 
     async def read(self, stream_id: str, after: int) -> Sequence[Entry]:
         sql = "SELECT n, event, data FROM events WHERE stream_id = ? AND n > ? ORDER BY n"
-        rows = await self._reader.run(lambda connection: connection.execute(sql, (stream_id, after)).fetchall())
+        rows = await self._file.read(lambda connection: connection.execute(sql, (stream_id, after)).fetchall())
         return [Entry(*row) for row in rows]
 
     async def renew(self, stream_id: str, producer: str, lease_until: float) -> None:
         sql = "UPDATE streams SET lease_until = ? WHERE stream_id = ? AND producer = ?"
         row = (lease_until, stream_id, producer)
-        await self._write(lambda connection: connection.execute(sql, row))
+        await self._file.write(lambda connection: connection.execute(sql, row))
 
     async def request_cancel(self, stream_id: str) -> None:
         sql = "UPDATE streams SET cancelled = 1 WHERE stream_id = ? AND ended_at IS NULL"
-        await self._write(lambda connection: connection.execute(sql, (stream_id,)))
+        await self._file.write(lambda connection: connection.execute(sql, (stream_id,)))
 
     async def aclose(self) -> None:
-        await self._writer.aclose()
-        await self._reader.aclose()
-
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do the work when those before it are done; patience counts from now, not from there."""
-        patient_until = time.monotonic() + _PATIENCE_SECONDS
-
-        def write(connection: sqlite3.Connection) -> T:
-            left = max(patient_until - time.monotonic(), 0.0)
-            connection.execute(f"PRAGMA busy_timeout = {round(left * 1000)}")
-            return work(connection)
-
-        return await self._writer.run(write)
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    # A power cut may take the last frames of streams that it ended anyway; a killed process loses nothing.
-    return opened(path, _SCHEMA, _VERSION, migrations=_MIGRATIONS, synchronous="OFF", patience=_PATIENCE_SECONDS)
+        await self._file.aclose()
 
 
 def _append(connection: sqlite3.Connection, stream_id: str, producer: str, entry: Entry) -> None:
@@ -146,3 +110,4 @@ def _sweep(connection: sqlite3.Connection, ended_before: float) -> None:
         with transaction(connection):
             connection.executemany("DELETE FROM events WHERE stream_id = ?", old)
             connection.executemany("DELETE FROM streams WHERE stream_id = ?", old)
+            sqlite_admission.sweep(connection, ended_before)
