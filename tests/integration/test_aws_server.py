@@ -56,7 +56,7 @@ def code(call: pytest.ExceptionInfo[ClientError]) -> str:
     return str(call.value.response["Error"]["Code"])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def library(aws_process: AwsServer) -> str:
     aws_process.client("s3vectors").create_vector_bucket(vectorBucketName="films-of-the-test")
     return "films-of-the-test"
