@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
+
+import pytest
 
 from citestream.aws import Aws
 from citestream.model import Done, Event
@@ -17,6 +19,7 @@ from citestream.streams.hub import Hub
 from citestream.streams.log import StreamLog, StreamRecord
 from citestream.streams.production import Limits
 from citestream.streams.sqlite_log import SqliteStreamLog
+from tests.aws import AwsServer
 
 KEEP = 3600.0
 LIMITS = Limits(answer=20, heartbeat=20, lease=10, cancel_poll=0.02, coalesce=0)
@@ -94,3 +97,28 @@ class DynamoStore:
 
     async def fail(self) -> None:
         await self._instances[0].call("dynamodb", "delete_table", TableName=self._table)
+
+
+@pytest.fixture(scope="session")
+def instances(aws_process: AwsServer) -> Iterator[tuple[Aws, Aws]]:
+    """Two processes' ways to AWS; what takes long is to make them."""
+    both = (Aws(), Aws())
+    yield both
+    for each in both:
+        asyncio.run(each.aclose())
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Store]:
+    if request.param == "dynamodb":
+        table = request.getfixturevalue("aws_stores").table
+        yield DynamoStore(table, request.getfixturevalue("instances"))
+    else:
+        sqlite = SqliteStore(tmp_path / "streams.db")
+        yield sqlite
+        await sqlite.aclose()
+
+
+@pytest.fixture
+def log(store: Store) -> StreamLog:
+    return store.log()

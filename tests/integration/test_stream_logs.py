@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from citestream.aws import Aws
 from citestream.errors import StoreUnavailable
 from citestream.model import Citation, Sources, Token
 from citestream.sse.frames import FRAME_LIMIT
@@ -19,33 +17,7 @@ from citestream.streams.entry import Entry, to_entry, to_frame
 from citestream.streams.hub import Hub
 from citestream.streams.log import Fenced, StreamLog, StreamRecord
 from citestream.streams.production import Limits
-from tests.aws import AwsServer
-from tests.streams import LIMITS, DynamoStore, SqliteStore, Store, done, entries, producing, record_of
-
-
-@pytest.fixture(scope="session")
-def instances(aws_process: AwsServer) -> Iterator[tuple[Aws, Aws]]:
-    """Two processes' ways to AWS; what takes long is to make them."""
-    both = (Aws(), Aws())
-    yield both
-    for each in both:
-        asyncio.run(each.aclose())
-
-
-@pytest.fixture(params=["sqlite", "dynamodb"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Store]:
-    if request.param == "dynamodb":
-        table = request.getfixturevalue("aws_stores").table
-        yield DynamoStore(table, request.getfixturevalue("instances"))
-    else:
-        sqlite = SqliteStore(tmp_path / "streams.db")
-        yield sqlite
-        await sqlite.aclose()
-
-
-@pytest.fixture
-def log(store: Store) -> StreamLog:
-    return store.log()
+from tests.streams import LIMITS, Store, done, entries, producing, record_of
 
 
 @pytest.fixture

@@ -207,7 +207,9 @@ def test_each_function_has_a_role_of_its_own_and_of_it_no_more_than_it_calls() -
 
 
 @pytest.mark.parametrize(
-    ("policy", "keys"), [("AnswerPolicy", ["S#*"]), ("IngestRole ingest", ["D#*", "KBS"])], ids=["answers", "ingest"]
+    ("policy", "keys"),
+    [("AnswerPolicy", ["S#*", "K#*", "C#*"]), ("IngestRole ingest", ["D#*", "KBS"])],
+    ids=["answers", "ingest"],
 )
 def test_each_writes_the_items_that_are_its_own(policy: str, keys: list[str]) -> None:
     (write,) = (each for each in policies()[policy] if "dynamodb:PutItem" in each["Action"])

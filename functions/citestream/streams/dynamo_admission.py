@@ -30,8 +30,9 @@ class DynamoAdmission:
         self._removable = removable
 
     async def claimed(self, key: str) -> Claim | None:
-        item = await self._table.get(_claim_key(key))
-        return None if item is None else _claim(item)
+        condition = "pk = :pk"
+        found = await self._table.query({":pk": f"K#{key}"}, KeyConditionExpression=condition, ConsistentRead=True)
+        return _claim(found[0]) if found else None
 
     async def claim(self, key: str, claim: Claim, stale: str | None = None) -> Claim:
         values = {"stream_id": claim.stream_id, "digest": claim.digest, "claimed_at": claim.claimed_at}
