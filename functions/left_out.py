@@ -77,6 +77,7 @@ KEPT = (
 LOCAL = {
     "asgi_lambda/emulator",
     "citestream/cli.py",
+    "citestream/commands",
     "citestream/emulate.py",
     "citestream/server.py",
     "citestream/terminal.py",

@@ -20,6 +20,8 @@ _ATTEMPTS = 4
 _CONNECT_SECONDS = 1.0
 _READ_SECONDS = {"dynamodb": 1.5}
 _READ_SECONDS_ELSE = 5.0
+# Who uploads over a line of any kind has time: to connect, which is also how long a piece may take to be sent, to read.
+_PATIENT_SECONDS = (10.0, 60.0)
 # What is no answer but the lack of one, after all attempts.
 _UNAVAILABLE_STATUS = 500
 _UNAVAILABLE = frozenset(
@@ -46,10 +48,14 @@ class Refused(Exception):
 
 
 class Aws:
-    """The services of one region, with the credentials that boto3 finds; nothing is asked before the first call."""
+    """The services of one region, with the credentials that boto3 finds; nothing is asked before the first call.
 
-    def __init__(self, region: str | None = None) -> None:
+    ``patient`` waits as long as lines outside of AWS may take.
+    """
+
+    def __init__(self, region: str | None = None, *, patient: bool = False) -> None:
         self._region = region
+        self._patient = patient
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="aws")
         self._clients: dict[str, Any] = {}
         self._making = threading.Lock()
@@ -88,20 +94,25 @@ class Aws:
         """Wait for running calls."""
         await asyncio.to_thread(self._executor.shutdown)
 
+    def _seconds(self, service: str) -> tuple[float, float]:
+        if self._patient:
+            return _PATIENT_SECONDS
+        return _CONNECT_SECONDS, _READ_SECONDS.get(service, _READ_SECONDS_ELSE)
+
     def _client(self, service: str) -> Any:
         with self._making:  # boto3 makes one client at a time
             if service not in self._clients:
-                self._clients[service] = _client(service, self._region)
+                self._clients[service] = _client(service, self._region, self._seconds(service))
             return self._clients[service]
 
 
-def _client(service: str, region: str | None) -> Any:
+def _client(service: str, region: str | None, seconds: tuple[float, float]) -> Any:
     import boto3  # type: ignore[import-untyped]
     from botocore.config import Config  # type: ignore[import-untyped]
 
     config = Config(
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS.get(service, _READ_SECONDS_ELSE),
+        connect_timeout=seconds[0],
+        read_timeout=seconds[1],
         tcp_keepalive=True,
         max_pool_connections=_THREADS,
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},

@@ -7,41 +7,17 @@ import contextlib
 import ipaddress
 import json
 import logging
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from citestream import __version__
-from citestream.errors import StoreUnavailable, WrongIndex
+from citestream.errors import DeploymentError, StoreUnavailable, WrongIndex
 from citestream.model import KB_ID
 from citestream.retrieval.embedder import EmbeddingFailed
 from citestream.retrieval.weights import WeightsError
 from citestream.settings import BadSettings, Settings, load_settings
-
-_data = click.option("--data", type=click.Path(path_type=Path), help="Where the index lives (CITESTREAM_DATA).")
-
-
-class _Errors(click.Group):
-    """Turns what is wrong with settings or stores into one line and an exit status."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BadSettings as error:
-            raise click.UsageError(str(error)) from error
-        except (WrongIndex, StoreUnavailable, WeightsError, EmbeddingFailed) as error:
-            raise click.ClickException(str(error)) from error
-
-
-@click.group(cls=_Errors, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
-def main() -> None:
-    """Cited answers over your own documents, streamed."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # tells each request, in the middle of an answer
 
 
 def _kb_id(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -52,55 +28,69 @@ def _kb_id(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
     return value
 
 
+_kb = click.option("--kb", required=True, callback=_kb_id, help="The knowledge base.")
+_data = click.option("--data", type=click.Path(path_type=Path), help="Where the index lives (CITESTREAM_DATA).")
+_bucket = click.option("--bucket", help="The documents bucket of a deployment, instead of the index on this machine.")
+_wait = click.option(
+    "--wait",
+    default=900.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="With --bucket: seconds to wait until answers are made accordingly; 0 for not at all.",
+)
+
+
+class _Errors(click.Group):
+    """Turns what is wrong with settings or stores into one line and an exit status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BadSettings as error:
+            raise click.UsageError(str(error)) from error
+        except (WrongIndex, StoreUnavailable, WeightsError, EmbeddingFailed, DeploymentError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Errors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Cited answers over your own documents, streamed."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    for name in ("httpx", "botocore"):  # they tell each request, and where credentials are from, amid an answer
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
 @main.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
-@click.option("--kb", required=True, callback=_kb_id, help="The knowledge base.")
+@_kb
 @_data
-def ingest(paths: tuple[str, ...], kb: str, data: Path | None) -> None:
-    """Add or update documents: files, folders, globs (txt, md, html, pdf, docx)."""
-    settings = load_settings(data=data)
-    skipped = asyncio.run(_ingest(settings, paths, kb))
-    if skipped:
+@_bucket
+@_wait
+def ingest(paths: tuple[str, ...], kb: str, data: Path | None, bucket: str | None, wait: float) -> None:
+    """Add or update documents: files, folders, globs (txt, md, html, pdf, docx). Exit status 1 where one is missing."""
+    from citestream.commands import deployed, local
+
+    where = _bucket_or_settings(data, bucket)
+    done = (
+        deployed.ingest(where, paths, kb, wait)
+        if isinstance(where, str)
+        else local.ingest(_only_local(where), paths, kb)
+    )
+    if not asyncio.run(done):
         raise SystemExit(1)
-
-
-async def _ingest(settings: Settings, paths: Sequence[str], kb: str) -> int:
-    """Ingest with a progress bar, and say what became of it. Returns how many were skipped."""
-    from citestream.ingest.files import find_files
-    from citestream.ingest.load import load
-    from citestream.stores import open_embedder, open_index
-
-    found = find_files(paths)
-    embedder = open_embedder(settings)
-    index = open_index(settings, embedder)
-    states: Counter[str] = Counter()
-    refused = list(found.refused)
-    try:
-        with click.progressbar(length=len(found.files), label=f"Ingesting into {kb}", show_pos=True) as bar:
-            async for outcome in load(found.files.values(), kb, index, embedder):
-                states[outcome.state] += 1
-                if outcome.state == "skipped":
-                    refused.append((outcome.file.shown, outcome.reason))
-                bar.update(1)
-    finally:
-        await index.aclose()
-    for path, reason in refused:
-        click.echo(f"skipped {path}: {reason}", err=True)
-    summary = [f"{states[state]} {state}" for state in ("added", "updated", "unchanged")]
-    others = f" ({found.other_kinds} files of other kinds left out)" if found.other_kinds else ""
-    click.echo(f"{kb}: {', '.join(summary)}, {len(refused)} skipped{others}")
-    return len(refused)
 
 
 @main.command()
 @_data
 def samples(data: Path | None) -> None:
     """Add the sample documents, and print three questions to try."""
-    settings = load_settings(data=data)
+    from citestream.commands.local import ingest
     from citestream.ingest.samples import FOLDER, KNOWLEDGE_BASES
 
+    settings = _only_local(load_settings(data=data))
     for kb in KNOWLEDGE_BASES:
-        asyncio.run(_ingest(settings, [str(FOLDER / kb)], kb))
+        asyncio.run(ingest(settings, [str(FOLDER / kb)], kb))
     click.echo("\nQuestions to try:")
     for each in json.loads((FOLDER / "questions.json").read_text("utf-8"))[:3]:
         click.echo(f"  {each['question']}")
@@ -108,25 +98,52 @@ def samples(data: Path | None) -> None:
 
 @main.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME…")
-@click.option("--kb", required=True, callback=_kb_id, help="The knowledge base.")
+@_kb
 @_data
-def remove(names: tuple[str, ...], kb: str, data: Path | None) -> None:
+@_bucket
+@_wait
+def remove(names: tuple[str, ...], kb: str, data: Path | None, bucket: str | None, wait: float) -> None:
     """Remove documents by their names in the knowledge base."""
-    if missing := asyncio.run(_remove(load_settings(data=data), names, kb)):
-        raise click.ClickException(f"not in {kb}: {', '.join(missing)}")
+    from citestream.commands import deployed, local
+
+    where = _bucket_or_settings(data, bucket)
+    done = (
+        deployed.remove(where, names, kb, wait)
+        if isinstance(where, str)
+        else local.remove(_only_local(where), names, kb)
+    )
+    if problems := asyncio.run(done):
+        raise click.ClickException("; ".join(problems))
 
 
-async def _remove(settings: Settings, names: Sequence[str], kb: str) -> list[str]:
-    from citestream.model import document_id
-    from citestream.stores import open_index
+@main.command()
+@_kb
+@_data
+@_bucket
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
+def documents(kb: str, data: Path | None, bucket: str | None, as_json: bool) -> None:
+    """List documents by name: their state, how many chunks are found of them, since when, and why one can't be read."""
+    from citestream.commands import listing
 
-    index = open_index(settings, None)
     try:
-        gone = {name: await index.remove(document_id(kb, name)) for name in names}
-    finally:
-        await index.aclose()
-    click.echo(f"{kb}: {sum(gone.values())} removed")
-    return [name for name, was_there in gone.items() if not was_there]
+        asyncio.run(listing.show(_bucket_or_settings(data, bucket), kb, as_json=as_json))
+    except listing.UnknownKnowledgeBase as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _bucket_or_settings(data: Path | None, bucket: str | None) -> str | Settings:
+    """Where the documents are: the name of a deployment's bucket, or the settings, which name a store."""
+    if data and bucket:
+        raise click.UsageError("--data is an index on this machine, --bucket a deployment: give one of them")
+    return bucket or load_settings(data=data)
+
+
+def _only_local(settings: Settings) -> Settings:
+    if settings.table:
+        raise click.UsageError(
+            "CITESTREAM_TABLE is set, and documents of a deployment come by its bucket: give --bucket"
+        )
+    return settings
 
 
 @main.command()

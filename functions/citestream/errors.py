@@ -2,7 +2,8 @@
 
     Exception
     ├── StoreUnavailable    a store does not answer: 503 before the first byte
-    └── WrongIndex          the index can't be used as it is; the message says the way out
+    ├── WrongIndex          the index can't be used as it is; the message says the way out
+    └── DeploymentError     the command line can't find a deployment, or is not let into it
 
 The others live beside what raises them: ``ingest.parsed.UnreadableFile``, ``answer.answerer.AnswerError``,
 ``http.problems.Problem``, ``settings.BadSettings``.
@@ -17,3 +18,7 @@ class StoreUnavailable(Exception):
 
 class WrongIndex(Exception):
     """The index on disk does not fit this program: another embedder, another schema."""
+
+
+class DeploymentError(Exception):
+    """A deployment can't be found, or does not let us; the message says what is missing."""

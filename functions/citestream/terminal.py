@@ -26,7 +26,8 @@ async def local_events(settings: Settings, question: str, kb_ids: Sequence[str])
     try:
         known = await engine.index.kb_ids()
         if not known:
-            raise AskFailed(f"there are no documents in {settings.data}: citestream ingest PATH --kb NAME adds some")
+            where, option = (settings.table, " --bucket NAME") if settings.table else (settings.data, "")
+            raise AskFailed(f"there are no documents in {where}: citestream ingest PATH --kb NAME{option} adds some")
         if missing := [kb_id for kb_id in kb_ids if kb_id not in known]:
             raise AskFailed(f"no such knowledge base: {', '.join(missing)} (there are: {', '.join(known) or 'none'})")
         asked = Question(question, tuple(kb_ids or known), results=True)

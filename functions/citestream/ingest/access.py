@@ -10,13 +10,15 @@ import errno
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from citestream.ingest.parsed import UnreadableFile
 from citestream.ingest.paths import leads_out, printable
 from citestream.model import Access
 
+T = TypeVar("T")
 SUFFIX: Final = ".access.json"
 #: What an access file has at most.
 MAX_BYTES: Final = 16_384
@@ -53,12 +55,24 @@ def read_access(path: Path) -> Access:
 
     None where there is no such file. Raises UnreadableFile where there is one, and it is not known whom it lists.
     """
+    return _beside(path, parse_access)
+
+
+def access_file(path: Path) -> bytes | None:
+    """The content of the list of who may read the document at ``path``, also where it is broken; None without one.
+
+    It ends a byte behind what a list has at most. Raises UnreadableFile where it can't be opened.
+    """
+    return _beside(path, lambda data: data)
+
+
+def _beside(path: Path, read: Callable[[bytes], T]) -> T | None:
     for place in dict.fromkeys((path, Path(os.path.realpath(path)))):
         beside = place.with_name(place.name + SUFFIX)
         try:
             data = _content(beside)
             if data is not None:
-                return parse_access(data)
+                return read(data)
         except UnreadableFile as error:
             raise UnreadableFile(f"{printable(beside.name)}: {error}") from error
     return None

@@ -76,12 +76,17 @@ def read(path: Path, name: str) -> tuple[str, list[Chunk]]:
 
     Raises UnreadableFile, for a name that can't be one too.
     """
+    require_name(name)
+    parsed = parse(path)
+    return parsed.text, chunks(parsed)
+
+
+def require_name(name: str) -> None:
+    """Raises UnreadableFile for a name that no document can have."""
     if len(name) > _LONGEST_NAME:
         raise UnreadableFile(f"its name is over {_LONGEST_NAME} characters")
     if not name.isprintable():
         raise UnreadableFile("its name holds characters that can't be shown")
-    parsed = parse(path)
-    return parsed.text, chunks(parsed)
 
 
 async def _prepare(file: SourceFile, kb_id: str, index: Index, *, with_vectors: bool) -> _Ready | Outcome:

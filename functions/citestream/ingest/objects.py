@@ -30,8 +30,7 @@ class DocumentObject:
     @property
     def source(self) -> str:
         """What a document is made from: the same text as long as object and list are the same."""
-        access = "" if self.access is None else hashlib.sha256(self.access).hexdigest()
-        return f"{self.version}:{self.etag}:{access}"
+        return source(self.version, self.etag, self.access)
 
 
 class DocumentObjects:
@@ -82,9 +81,10 @@ class DocumentObjects:
             _require_missing(error)
             return False
 
-    async def put(self, key: str, body: bytes | BinaryIO, checksum: str) -> None:
-        """Put an object whose content has that SHA-256, in Base64. Raises Refused (``BadDigest``) where it has not."""
-        await self._call("put_object", Key=key, Body=body, ChecksumSHA256=checksum)
+    async def put(self, key: str, content: bytes | BinaryIO, checksum: str) -> tuple[str, str]:
+        """Put an object with that checksum; its version and ETag. Raises Refused where the content has another."""
+        made = await self._call("put_object", Key=key, Body=content, ChecksumSHA256=checksum)
+        return made.get("VersionId", ""), made["ETag"]
 
     async def delete(self, key: str) -> None:
         """Delete an object; S3 tells of it also where there is none."""
@@ -92,6 +92,11 @@ class DocumentObjects:
 
     async def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         return await self._aws.call("s3", operation, Bucket=self.bucket, **arguments)
+
+
+def source(version: str, etag: str, access: bytes | None) -> str:
+    """The ``source`` of an object with that list beside it."""
+    return f"{version}:{etag}:{'' if access is None else hashlib.sha256(access).hexdigest()}"
 
 
 def _require_missing(error: Refused) -> None:

@@ -30,17 +30,25 @@ SUFFIXES = frozenset(_PARSERS)
 
 def parse(path: Path) -> Parsed:
     """The text of the file at ``path``. Raises ``UnreadableFile``, for files that can't be opened too."""
-    _parser(path)
+    require_readable(path)
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise UnreadableFile("not a regular file")
-        _require_size(status.st_size)
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UnreadableFile(error.strerror or str(error)) from error
     return parse_bytes(path.name, data)
+
+
+def require_readable(path: Path) -> None:
+    """Raises ``UnreadableFile`` where kind or size tell that the file can't be read, without opening it."""
+    _parser(path)
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UnreadableFile(error.strerror or str(error)) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableFile("not a regular file")
+    _require_size(status.st_size)
 
 
 def parse_bytes(name: str, data: bytes) -> Parsed:

@@ -60,7 +60,7 @@ class AwsIndex:
         return [KnowledgeBase(kb.kb_id, kb.document_count, kb.chunk_count) for kb in found]
 
     async def documents(self, kb_id: str, after: str = "", limit: int = 1000) -> Sequence[DocumentEntry]:
-        return [_entry(record) for record in await self._documents.entries(kb_id, after, limit)]
+        return [record.entry for record in await self._documents.entries(kb_id, after, limit)]
 
     async def document(self, document_id: str) -> Document | None:
         for _ in range(_TRIES):
@@ -146,19 +146,6 @@ class AwsIndex:
     def _weight(self, query: str, kbs: Sequence[KbRecord]) -> float:
         """What meaning counts beside words: all, where no knowledge base can be searched by words."""
         return self._embedder.weight(query) if any(kb.text_search for kb in kbs) else 1.0
-
-
-def _entry(record: DocumentRecord) -> DocumentEntry:
-    return DocumentEntry(
-        record.document_id,
-        record.name,
-        record.kb_id or "",
-        record.state,
-        record.reason,
-        record.version.chunk_count if record.version else 0,
-        record.updated_at,
-        record.access,
-    )
 
 
 def _is_valid(candidate: Candidate, records: Mapping[str, DocumentRecord]) -> bool:

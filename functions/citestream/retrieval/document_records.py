@@ -21,7 +21,7 @@ from typing import Any, Literal
 from citestream.aws import Refused
 from citestream.dynamo import Item, Table, from_item, to_item
 from citestream.errors import StoreUnavailable
-from citestream.model import Access
+from citestream.model import Access, DocumentEntry
 from citestream.retrieval.kb_records import KbRecord, KbRecords
 from citestream.retrieval.vector_store import Version
 
@@ -67,6 +67,20 @@ class DocumentRecord:
     updated_at: float = 0.0
     version: Version | None = None
     leftovers: tuple[Leftover, ...] = ()
+
+    @property
+    def entry(self) -> DocumentEntry:
+        """The record as a line of the list of documents."""
+        return DocumentEntry(
+            self.document_id,
+            self.name,
+            self.kb_id or "",
+            self.state,
+            self.reason,
+            self.version.chunk_count if self.version else 0,
+            self.updated_at,
+            self.access,
+        )
 
 
 class DocumentRecords:
