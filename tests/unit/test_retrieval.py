@@ -198,15 +198,6 @@ async def test_vectors_that_nobody_finds_are_not_kept_in_memory(index: SqliteInd
             assert cache.shelves == shelves.keys()
 
 
-async def test_another_process_sees_what_is_committed(index: SqliteIndex, tmp_path: Path) -> None:
-    await put(index, "kb", "x.md", "abc first")
-    assert await names(index, "first abc", "kb") == ["x.md"]
-    other = SqliteIndex(tmp_path / "index.db", Letters())
-    await put(other, "kb", "y.md", "abc second")
-    await other.aclose()
-    assert sorted(await names(index, "first second abc", "kb")) == ["x.md", "y.md"]
-
-
 async def test_without_an_embedder_words_alone_are_searched(tmp_path: Path) -> None:
     index = SqliteIndex(tmp_path / "index.db", None)
     await put(index, "kb", "x.md", "tokens", vectors=False)
