@@ -34,7 +34,7 @@ class Settings(BaseModel):
     documents_bucket: str = ""
     ingest_queue: str = ""
     text_search: bool = True
-    text_language: Literal["", "en", "fr", "es", "pt", "it", "de", "nl", "zh", "ja", "ko"] = ""
+    text_language: Literal["any", "en", "fr", "es", "pt", "it", "de", "nl", "zh", "ja", "ko"] = "en"
 
     embedding_model: str = ""
     embedding_dimensions: Annotated[int, Field(ge=1, le=4096)] = 1024

@@ -70,7 +70,9 @@ def open_aws_index(settings: Settings, embedder: Embedder, aws: Aws) -> AwsIndex
     table = Table(aws, settings.table)
     kbs = KbRecords(table)
     documents = DocumentRecords(table, kbs)
-    vectors = VectorStore(aws, settings.vector_bucket, settings.text_language)
+    vectors = VectorStore(
+        aws, settings.vector_bucket, "" if settings.text_language == "any" else settings.text_language
+    )
     texts = TextStore(aws, settings.text_bucket)
     writer = AwsWriter(kbs, documents, vectors, texts, embedder, text_search=settings.text_search)
     return AwsIndex(aws, kbs, documents, vectors, texts, embedder, writer)

@@ -145,7 +145,7 @@ def test_every_function_has_the_same_stores_and_the_same_embedder(function: str)
     assert settings.vector_bucket == "stack-vectorbucket-abc"  # and not its ARN
     assert settings.text_bucket == "stack-textbucket-abc"
     assert (settings.embedding_model, settings.embedding_dimensions) == ("bedrock/amazon.titan-embed-text-v2:0", 1024)
-    assert (settings.text_search, settings.text_language, settings.keys) == (True, "", "")
+    assert (settings.text_search, settings.text_language, settings.keys) == (True, "en", "")
     assert settings.embedding_model == EMBEDDING_MODEL
     key = "OPENAI_API_KEY=ssm:/citestream/openai"
     chosen = {"TextSearch": "off", "TextLanguage": "de", "ProviderKeys": key, "EmbeddingDimensions": "256"}
@@ -156,8 +156,7 @@ def test_every_function_has_the_same_stores_and_the_same_embedder(function: str)
 
 @pytest.mark.parametrize("language", PARAMETERS["TextLanguage"]["AllowedValues"])
 def test_a_language_is_one_that_the_product_takes(language: str) -> None:
-    expected = "" if language == "any" else language
-    assert load_settings(variables("IngestFunction", TextLanguage=language)).text_language == expected
+    assert load_settings(variables("IngestFunction", TextLanguage=language)).text_language == language
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
