@@ -77,8 +77,8 @@ class SqliteStore:
 
     async def fail(self) -> None:
         with closing(sqlite3.connect(self._path)) as file, file:
-            file.execute("DROP TABLE events")
-            file.execute("DROP TABLE streams")
+            for table in ("streams", "events", "keys", "slots"):
+                file.execute(f"DROP TABLE {table}")
 
     async def aclose(self) -> None:
         for log in self._opened:
