@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -104,6 +104,16 @@ class Aws:
             if service not in self._clients:
                 self._clients[service] = _client(service, self._region, self._seconds(service))
             return self._clients[service]
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` returns. Who is cancelled goes on when it is over: a call that is under way can't be taken back."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _client(service: str, region: str | None, seconds: tuple[float, float]) -> Any:

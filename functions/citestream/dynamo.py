@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Mapping
 from typing import Any
 
 from citestream.aws import Aws, Refused
+from citestream.errors import StoreUnavailable
 
 Item = dict[str, dict[str, Any]]
+#: Who meets another's change of the same item waits for a moment, so often.
+TRIES = 10
+_PAUSE_SECONDS = 0.05
 
 
 class Table:
@@ -37,16 +43,25 @@ class Table:
 
     async def write(self, operation: str, **arguments: Any) -> bool:
         """Do a conditional operation on one item; False where its condition does not hold."""
-        try:
-            await self.call(operation, **arguments)
-        except Refused as error:
-            if error.code != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True
+        for attempt in range(TRIES):
+            try:
+                await self.call(operation, **arguments)
+                return True
+            except Refused as error:
+                if error.code == "ConditionalCheckFailedException":
+                    return False
+                if error.code != "TransactionConflictException":
+                    raise
+            await pause(attempt)
+        raise StoreUnavailable(f"too many transactions of one item of {self.name} at a time")
 
     async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         return await self.aws.call("dynamodb", operation, TableName=self.name, **arguments)
+
+
+async def pause(attempt: int) -> None:
+    """Wait at random, since others wait for the same; up to twice as long at each attempt."""
+    await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS * 2**attempt))  # noqa: S311  no secret
 
 
 def to_item(values: Mapping[str, Any]) -> Item:

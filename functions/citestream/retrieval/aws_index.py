@@ -7,7 +7,7 @@ versions of a document, or half of one. Nothing else is filtered behind the sear
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from citestream.aws import Aws
@@ -73,7 +73,8 @@ class AwsIndex:
         raise StoreUnavailable(f"the text of {document_id} is not where its record says")
 
     async def access(self, document_ids: Sequence[str]) -> Mapping[str, Access]:
-        return {each: record.access for each, record in (await self._documents.get_many(document_ids)).items()}
+        records = await self._documents.get_many(document_ids)
+        return {each: record.access for each, record in records.items() if record.version}
 
     async def search(
         self, query: str, kb_ids: Sequence[str], top_k: int, principals: Principals = None
@@ -82,20 +83,23 @@ class AwsIndex:
             return []
         kbs, (vector,) = await asyncio.gather(self._searchable(kb_ids), self._embedder.embed([query]))
         stale: set[str] = set()
+        known: dict[str, str | None] = {}
         for _ in range(_TRIES):
             found = await self._candidates(kbs, vector, query, principals, stale)
-            records = await self._documents.get_many(candidate.document_id for _, candidate in found)
-            valid = [(kb, candidate) for kb, candidate in found if _is_valid(candidate, records)]
-            if len(valid) == len(found):
+            current = await self._current({*known, *(candidate.document_id for _, candidate in found)})
+            valid = [(kb, each) for kb, each in found if current[each.document_id] == each.version]
+            # A version that was passed over may have become its document's before the query, or after it.
+            if len(valid) == len(found) and all(current[each] == version for each, version in known.items()):
                 break
             # What has replaced these was not there yet, or crowded out: nor may the chunks of a large document in the
             # making, or one that is being removed, crowd out all others.
-            stale |= {candidate.version for _, candidate in found} - {candidate.version for _, candidate in valid}
+            stale = {*stale, *(candidate.version for _, candidate in found)} - set(current.values())
+            known = current
         return _ranked(valid, self._weight(query, kbs), top_k)
 
     async def indexed(self, document_id: str) -> Indexed | None:
         record = await self._documents.get(document_id)
-        return None if record.kb_id is None else Indexed(record.digest, embedded=True)
+        return None if record.version is None else Indexed(record.digest, embedded=True)
 
     async def put(self, document: Document, digest: str, chunks: Sequence[Chunk], vectors: Vectors | None) -> None:
         if vectors is None:
@@ -127,13 +131,19 @@ class AwsIndex:
             require_embedder(kb, self._embedder)
         return found
 
+    async def _current(self, document_ids: Collection[str]) -> dict[str, str | None]:
+        """The version that each document has now; None for those that are not there."""
+        records = await self._documents.get_many(document_ids)
+        versions = {each: record.version.id for each, record in records.items() if record.version}
+        return {each: versions.get(each) for each in document_ids}
+
     async def _candidates(
         self,
         kbs: Sequence[KbRecord],
         vector: Sequence[float],
         query: str,
         principals: Principals,
-        without: set[str],
+        without: Collection[str],
     ) -> list[tuple[KbRecord, Candidate]]:
         """The best of each knowledge base: each is an index of its own, and a boundary."""
         queries = (
@@ -146,11 +156,6 @@ class AwsIndex:
     def _weight(self, query: str, kbs: Sequence[KbRecord]) -> float:
         """What meaning counts beside words: all, where no knowledge base can be searched by words."""
         return self._embedder.weight(query) if any(kb.text_search for kb in kbs) else 1.0
-
-
-def _is_valid(candidate: Candidate, records: Mapping[str, DocumentRecord]) -> bool:
-    record = records.get(candidate.document_id)
-    return record is not None and record.version is not None and record.version.id == candidate.version
 
 
 def _ranked(found: Sequence[tuple[KbRecord, Candidate]], weight: float, top_k: int) -> list[Passage]:

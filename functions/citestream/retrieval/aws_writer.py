@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import replace
 
-from citestream.aws import Refused
+from citestream.aws import Refused, to_its_end
 from citestream.errors import StoreUnavailable, WrongIndex
 from citestream.model import Access, Chunk, Document
 from citestream.retrieval.document_records import DocumentRecord, DocumentRecords
@@ -70,8 +70,8 @@ class AwsWriter:
         kb = await self._open(document.kb_id)
         require_embedder(kb, self._embedder)
         version = Version(secrets.token_hex(8), kb.index, len(chunks))
-        await self._documents.begin(old, version)
         try:
+            await to_its_end(self._documents.begin(old, version))
             await self._write(kb, version, document, chunks, batches)
             new = DocumentRecord(
                 document.document_id,
@@ -128,7 +128,7 @@ class AwsWriter:
     async def sweep(self, kb_id: str, record: DocumentRecord) -> None:
         """Remove what was left by who has crashed, and is not at work any more."""
         for left in record.leftovers:
-            if left.version != record.version and left.since < time.time() - _ABANDONED_SECONDS:
+            if left.since < time.time() - _ABANDONED_SECONDS:
                 await self._clean(kb_id, record, left.version)
 
     async def close_if_empty(self, kb_id: str) -> None:
@@ -160,23 +160,33 @@ class AwsWriter:
         chunks: Sequence[Chunk],
         batches: AsyncIterable[Vectors],
     ) -> None:
-        await self._texts.put(document.document_id, version, document.text)
+        await to_its_end(self._texts.put(document.document_id, version, document.text))
         written = 0
         async for vectors in batches:
             part = chunks[written : written + len(vectors)]
-            try:
-                await self._vectors.put(version, document, written, part, vectors)
-            except Refused as error:
-                if error.code != "NotFoundException":
-                    raise
-                await self._vectors.create(kb.index, kb.dimensions, text_search=kb.text_search)
-                await self._vectors.put(version, document, written, part, vectors)
+            await to_its_end(self._put(kb, version, document, written, part, vectors))
             written += len(vectors)
         if written != len(chunks):
             raise ValueError(f"{written} vectors for {len(chunks)} chunks")
 
+    async def _put(
+        self, kb: KbRecord, version: Version, document: Document, first: int, chunks: Sequence[Chunk], vectors: Vectors
+    ) -> None:
+        try:
+            await self._vectors.put(version, document, first, chunks, vectors)
+        except Refused as error:
+            if error.code != "NotFoundException":
+                raise
+            await self._vectors.create(kb.index, kb.dimensions, text_search=kb.text_search)
+            await self._vectors.put(version, document, first, chunks, vectors)
+
     async def _clean(self, kb_id: str, record: DocumentRecord, version: Version) -> None:
-        """Remove all that the version has left, in an order that can be broken off and begun again."""
+        """Remove all that the version has left, unless it has become the document's.
+
+        Whether it has, not even who has asked for that may know: an answer that does not come says neither.
+        """
+        if not await self._documents.give_up(record, version):
+            return
         kb = await self._kbs.get(kb_id)
         if kb is None or kb.closing or kb.index != version.index:
             # An index that the knowledge base has no more; a writer that did not know may have made it again.

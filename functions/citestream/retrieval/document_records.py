@@ -12,14 +12,13 @@ written before the version's first part is: what a crash leaves behind is found 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from citestream.aws import Refused
-from citestream.dynamo import Item, Table, from_item, to_item
+from citestream.dynamo import TRIES, Item, Table, from_item, pause, to_item
 from citestream.errors import StoreUnavailable
 from citestream.model import Access, DocumentEntry
 from citestream.retrieval.kb_records import KbRecord, KbRecords
@@ -28,9 +27,8 @@ from citestream.retrieval.vector_store import Version
 _KEPT_SECONDS = 15 * 86_400
 _LEFT = "left_"
 _MOST_GETS = 100
-# Documents of one knowledge base share its record: who meets another's change of it waits for a moment.
-_TRIES = 10
-_PAUSE_SECONDS = 0.05
+# Why a transaction may be cancelled that is fine: documents of one knowledge base share its record.
+_PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
 
 class Outdated(Exception):
@@ -45,7 +43,7 @@ class Closed(Outdated):
 class Leftover:
     """A version that may have parts in the index and the bucket.
 
-    Work on it has begun at ``since``, in Unix seconds; 0 where it is over.
+    Work on it has begun at ``since``, in Unix seconds; 0 where it is over: it never becomes the document's any more.
     """
 
     version: Version
@@ -115,15 +113,20 @@ class DocumentRecords:
 
     async def begin(self, record: DocumentRecord, version: Version) -> None:
         """Record that parts of the version are about to be written. Raises Outdated."""
+        values: dict[str, Any] = {
+            "revision": record.revision,
+            _LEFT + version.id: asdict(version) | {"since": time.time()},
+        }
+        if record.kb_id is None:
+            values["expires_at"] = _expiry()
+        expression, names, sets = _update(values)
         begun = await self._table.write(
             "update_item",
             Key=_key(record.document_id),
-            UpdateExpression="SET #left = :left, revision = :revision",
-            ConditionExpression="attribute_not_exists(pk) OR revision = :revision",
-            ExpressionAttributeNames={"#left": _LEFT + version.id},
-            ExpressionAttributeValues=to_item(
-                {":left": asdict(version) | {"since": time.time()}, ":revision": record.revision}
-            ),
+            UpdateExpression=expression,
+            ConditionExpression="attribute_not_exists(pk) OR #0 = :0",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=to_item(sets),
         )
         if not begun:
             raise Outdated(record.document_id)
@@ -136,20 +139,34 @@ class DocumentRecords:
         was, is_ = _counts(old), _counts(new)
         count = self._kbs.count(kb, {name: is_[name] - was[name] for name in is_})
         changes = [{"Update": self._change(old, new)}, {"Update": count}]
-        for attempt in range(_TRIES):
+        for attempt in range(TRIES):
             try:
                 await self._table.aws.call("dynamodb", "transact_write_items", TransactItems=changes)
                 return
             except Refused as error:
-                if error.code != "TransactionCanceledException":
-                    raise
-                document, knowledge_base = (each.get("Code") for each in error.response["CancellationReasons"])
-                if knowledge_base == "ConditionalCheckFailed":
+                reasons = [each.get("Code") for each in error.response.get("CancellationReasons", ())]
+                if reasons[1:] == ["ConditionalCheckFailed"]:
                     raise Closed(kb.kb_id) from error
-                if document == "ConditionalCheckFailed":
+                if reasons[:1] == ["ConditionalCheckFailed"]:
                     raise Outdated(old.document_id) from error
-            await _pause(attempt)
+                if _PASSING.isdisjoint(reasons):
+                    raise
+            await pause(attempt)
         raise StoreUnavailable(f"too many changes of {kb.kb_id} at a time")
+
+    async def give_up(self, record: DocumentRecord, version: Version) -> bool:
+        """Let the version never become the document's; False where it is, or where nothing is left of it.
+
+        Whatever is still on its way to commit it comes too late from here on.
+        """
+        return await self._table.write(
+            "update_item",
+            Key=_key(record.document_id),
+            UpdateExpression="SET #left.#since = :over",
+            ConditionExpression="attribute_exists(#left)",
+            ExpressionAttributeNames={"#left": _LEFT + version.id, "#since": "since"},
+            ExpressionAttributeValues=to_item({":over": 0}),
+        )
 
     async def forget(self, record: DocumentRecord, version: Version) -> None:
         """Nothing is left of the version any more."""
@@ -173,26 +190,31 @@ class DocumentRecords:
             "access": new.access,
             "updated_at": new.updated_at,
             "version": asdict(new.version) if new.version else None,
-            "expires_at": int(time.time()) + _KEPT_SECONDS if new.kb_id is None else None,
+            "expires_at": _expiry() if new.kb_id is None else None,
         }
-        if new.version:
+        condition = "revision = :known" + ("" if old.revision else " OR attribute_not_exists(pk)")
+        begun: dict[str, str] = {}
+        if new.version and new.version != old.version:
             values[_LEFT + new.version.id] = None
+            begun = {"#begun": _LEFT + new.version.id, "#since": "since"}
+            condition = "revision = :known AND #begun.#since > :over"
         if old.version and old.version != new.version:
             values[_LEFT + old.version.id] = asdict(old.version) | {"since": 0}
         expression, names, sets = _update(values)
+        known = {":known": old.revision} | ({":over": 0} if begun else {})
         return {
             "TableName": self._table.name,
             "Key": _key(old.document_id),
             "UpdateExpression": expression,
-            "ConditionExpression": "revision = :known" + ("" if old.revision else " OR attribute_not_exists(pk)"),
-            "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": to_item({":known": old.revision} | sets),
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": names | begun,
+            "ExpressionAttributeValues": to_item(known | sets),
         }
 
     async def _get_part(self, ids: Sequence[str]) -> list[DocumentRecord]:
         wanted: list[Any] = [_key(each) for each in ids]
         found: list[DocumentRecord] = []
-        for attempt in range(_TRIES):
+        for attempt in range(TRIES):
             request = {self._table.name: {"Keys": wanted, "ConsistentRead": True}}
             reply = await self._table.aws.call("dynamodb", "batch_get_item", RequestItems=request)
             items = map(from_item, reply["Responses"].get(self._table.name, []))
@@ -200,8 +222,12 @@ class DocumentRecords:
             wanted = reply.get("UnprocessedKeys", {}).get(self._table.name, {}).get("Keys", [])
             if not wanted:
                 return found
-            await _pause(attempt)
+            await pause(attempt)
         raise StoreUnavailable("the table does not answer in full")
+
+
+def _expiry() -> int:
+    return int(time.time()) + _KEPT_SECONDS
 
 
 def _key(document_id: str) -> Item:
@@ -244,7 +270,3 @@ def _document(document_id: str, item: Mapping[str, Any]) -> DocumentRecord:
 
 def _leftover(value: Mapping[str, Any]) -> Leftover:
     return Leftover(Version(value["id"], value["index"], value["chunk_count"]), value["since"])
-
-
-async def _pause(attempt: int) -> None:
-    await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS * 2**attempt))  # noqa: S311  no secret
