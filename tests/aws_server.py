@@ -48,6 +48,7 @@ S3_OPERATIONS = frozenset(
     {
         *("CreateBucket", "DeleteBucket", "HeadBucket", "ListBuckets", "GetBucketLocation"),
         *("GetBucketVersioning", "PutBucketVersioning", "PutBucketEncryption", "PutPublicAccessBlock"),
+        *("GetBucketTagging", "PutBucketTagging"),
         *("GetBucketNotificationConfiguration", "PutBucketNotificationConfiguration"),
         *("GetBucketLifecycleConfiguration", "PutBucketLifecycleConfiguration"),
         *("GetObject", "HeadObject", "PutObject", "CopyObject", "DeleteObject", "DeleteObjects"),

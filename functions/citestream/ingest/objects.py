@@ -83,7 +83,8 @@ class DocumentObjects:
 
     async def put(self, key: str, content: bytes | BinaryIO, checksum: str) -> tuple[str, str]:
         """Put an object with that checksum; its version and ETag. Raises Refused where the content has another."""
-        made = await self._call("put_object", Key=key, Body=content, ChecksumSHA256=checksum)
+        sha256 = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": checksum}
+        made = await self._call("put_object", Key=key, Body=content, **sha256)
         return made.get("VersionId", ""), made["ETag"]
 
     async def delete(self, key: str) -> None:
