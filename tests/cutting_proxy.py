@@ -24,6 +24,8 @@ class CuttingProxy:
             self.url = "http://127.0.0.1:{1}".format(*server.sockets[0].getsockname())
             started.set()
             await stop.wait()
+        if connections := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(connections)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         limit = self._after.pop(0) if self._after else None
@@ -67,6 +69,4 @@ def cutting(target: str, after: Sequence[int]) -> Iterator[CuttingProxy]:
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(10)
-        if pending := asyncio.all_tasks(loop):
-            loop.run_until_complete(asyncio.wait(pending))
         loop.close()
