@@ -26,13 +26,21 @@ _PATIENT_SECONDS = (10.0, 60.0)
 _UNAVAILABLE_STATUS = 500
 _UNAVAILABLE = frozenset(
     {
-        *("ThrottlingException", "TooManyRequestsException", "ProvisionedThroughputExceededException"),
-        *("RequestLimitExceeded", "RequestTimeoutException", "SlowDown", "TransactionInProgressException"),
-        *("AccessDeniedException", "AccessDenied", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId"),
-        *("UnrecognizedClientException", "SignatureDoesNotMatch", "ServiceQuotaExceededException"),
-        *("InvalidSignatureException", "NoSuchBucket", "403"),
+        *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottledException", "SlowDown"),
+        *("TooManyRequestsException", "ProvisionedThroughputExceededException", "RequestLimitExceeded"),
+        *("RequestTimeout", "RequestTimeoutException", "PriorRequestNotComplete", "TransactionInProgressException"),
+        *("ExpiredToken", "ExpiredTokenException", "InvalidToken", "InvalidAccessKeyId", "RequestTimeTooSkewed"),
+        *("UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidSignatureException"),
+        *("MissingAuthenticationTokenException", "IncompleteSignatureException", "ServiceQuotaExceededException"),
+        *("NoSuchBucket", "ResourceNotFoundException"),
+        *("KmsDisabledException", "KmsInvalidKeyUsageException", "KmsInvalidStateException", "KmsNotFoundException"),
     }
 )
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "403"})
+
+
+class Denied(StoreUnavailable):
+    """AWS does not let us ask: what a policy, or a key's policy, may allow another time."""
 
 
 class Refused(Exception):
@@ -134,6 +142,8 @@ def _told(call: str, response: dict[str, Any]) -> Exception:
     code = str(response.get("Error", {}).get("Code", ""))
     message = str(response.get("Error", {}).get("Message", ""))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _DENIED:
+        return Denied(f"{call}: {code}: {message}")
     if status >= _UNAVAILABLE_STATUS or code in _UNAVAILABLE:
         return StoreUnavailable(f"{call}: {code}: {message}")
     return Refused(code, message, response)

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import tempfile
 import unicodedata
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from citestream.aws import Aws
+from citestream.aws import Aws, Denied
 from citestream.errors import StoreUnavailable, WrongIndex
 from citestream.ingest.access import SUFFIX, parse_access
-from citestream.ingest.load import VERSION, read
+from citestream.ingest.load import VERSION, read, require_name
 from citestream.ingest.objects import DocumentObject, DocumentObjects
-from citestream.ingest.parse import MAX_BYTES
+from citestream.ingest.parse import MAX_BYTES, require_kind
 from citestream.ingest.parsed import UnreadableFile
-from citestream.model import KB_ID, Chunk, Document, document_id
+from citestream.ingest.paths import printable
+from citestream.model import KB_ID, Access, Chunk, Document, document_id
 from citestream.retrieval.aws_writer import AwsWriter
 from citestream.retrieval.document_records import DocumentRecord, Outdated
 from citestream.retrieval.embedder import Embedder, EmbeddingFailed, Vectors
@@ -31,6 +33,9 @@ _LOG = logging.getLogger("citestream.ingest")
 # So many chunks are embedded and stored at a time: what is in memory of a large document's vectors.
 _BATCH = 256
 _TRIES = 10
+# Bytes that a key of one of DynamoDB's indexes may have.
+_LONGEST_LISTED = 1024
+_DENIED = "its object can't be read: access to it is denied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,20 @@ class _Place:
     def document_id(self) -> str:
         return document_id(self.kb_id, self.name)
 
+    @property
+    def listed(self) -> str:
+        """The name as the list of documents can show it, and sort by it, also where it can't be a document's."""
+        return printable(self.name).encode()[:_LONGEST_LISTED].decode(errors="ignore")
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """When to stop reading, and whether the document is to be given up then."""
+
+    seconds: float
+    until: float
+    give_up: bool
+
 
 class BucketIngest:
     """Keeps the index in step with one bucket, whose keys are ``<kb_id>/<name of the document>``."""
@@ -55,65 +74,74 @@ class BucketIngest:
         self._writer = writer
         self._embedder = embedder
 
-    async def sync(self, key: str) -> None:
+    async def sync(self, key: str, seconds: float = math.inf, *, give_up: bool = True) -> None:
         """Make the index say what the object is, or that it is gone.
 
-        A file that can't be read is recorded with the reason. Raises what may go better another time:
-        StoreUnavailable, EmbeddingFailed, WrongIndex.
+        A file that can't be read is recorded with the reason; so is one that takes more than so many seconds, if it is
+        to be given up. Raises what may go better another time: TimeoutError where it is not to be given up,
+        StoreUnavailable, EmbeddingFailed, WrongIndex, and whatever is unforeseen.
         """
         place = _place(key)
         if place is None:
             return
+        limit = _Limit(seconds, asyncio.get_running_loop().time() + seconds, give_up)
         for _ in range(_TRIES):
             try:
-                return await self._sync(place)
+                return await self._sync(place, limit)
             except Outdated:
                 _LOG.info("%s has changed meanwhile: once more", key)
         raise StoreUnavailable(f"{key} changes too often")
 
-    async def refuse(self, key: str, reason: str, *, for_good: bool) -> None:
-        """Record why the object's document can't be had as it is now; ``for_good``: until the object changes."""
-        place = _place(key)
-        if place is not None:
-            old = await self._writer.record(place.document_id)
-            found = await self._objects.look(place.key) if for_good else None
-            digest = self._digest(found) if found else ""
-            await self._writer.refuse(old, place.kb_id, place.name, reason, old.access, digest=digest)
-
-    async def _sync(self, place: _Place) -> None:
+    async def _sync(self, place: _Place, limit: _Limit) -> None:
         old = await self._writer.record(place.document_id)
-        found = await self._objects.look(place.key)
+        await self._writer.sweep(place.kb_id, old)
+        try:
+            found = await self._objects.look(place.key)
+        except UnreadableFile as error:
+            return await self._withdraw(old, place, str(error))
+        except Denied:
+            await self._withdraw(old, place, _DENIED)
+            raise
         if found is None:
             await self._writer.remove(old)
-        elif old.kb_id is None or old.digest != self._digest(found):
-            await self._put(old, place.kb_id, place.name, found)
-        await self._writer.sweep(place.kb_id, old)
-        if found is None:
             await self._writer.close_if_empty(place.kb_id)
+        elif old.kb_id is None or old.digest != self._digest(found):
+            await self._put(old, place, found, limit)
 
-    async def _put(self, old: DocumentRecord, kb_id: str, name: str, found: DocumentObject) -> None:
+    async def _put(self, old: DocumentRecord, place: _Place, found: DocumentObject, limit: _Limit) -> None:
         digest = self._digest(found)
         try:
             access = None if found.access is None else parse_access(found.access)
         except UnreadableFile as error:
-            # Whom it is for is not known: for nobody, then.
-            reason = f"{PurePosixPath(name).name}{SUFFIX}: {error}"
-            return await self._writer.refuse(old, kb_id, name, reason, (), digest=digest, withdraw=True)
+            reason = f"{PurePosixPath(place.listed).name}{SUFFIX}: {error}"
+            return await self._withdraw(old, place, reason, digest)
         try:
-            text, chunks = await self._read(found, name)
-        except UnreadableFile as error:
-            # What there was of it is for whom it was then: where that has changed, it can't stay.
-            changed = access != old.access
-            return await self._writer.refuse(old, kb_id, name, str(error), access, digest=digest, withdraw=changed)
-        document = Document(old.document_id, name, kb_id, text, access)
-        try:
-            await self._writer.replace(old, document, digest, chunks, self._embedded(text, chunks))
-        except (EmbeddingFailed, WrongIndex) as error:
-            await self._writer.refuse(old, kb_id, name, str(error), access)
-            raise
+            async with asyncio.timeout_at(limit.until):
+                text, chunks = await self._read(found, place.name)
+                document = Document(old.document_id, place.name, place.kb_id, text, access)
+                await self._writer.replace(old, document, digest, chunks, self._embedded(text, chunks))
+        except Exception as error:
+            reason, comes_again = _told(error, place.key, limit)
+            if reason:
+                # What there was of it is for whom it was then: where that has changed, it can't stay.
+                await self._refuse(old, place, reason, access, "" if comes_again else digest, access != old.access)
+            if comes_again:
+                raise
+
+    async def _withdraw(self, old: DocumentRecord, place: _Place, reason: str, digest: str = "") -> None:
+        """Record why it is not known whom the document is for: for nobody, then."""
+        await self._refuse(old, place, reason, (), digest, withdraw=True)
+
+    async def _refuse(
+        self, old: DocumentRecord, place: _Place, reason: str, access: Access, digest: str, withdraw: bool
+    ) -> None:
+        name = place.listed
+        await self._writer.refuse(old, place.kb_id, name, reason, access, digest=digest, withdraw=withdraw)
 
     async def _read(self, found: DocumentObject, name: str) -> tuple[str, list[Chunk]]:
         """The object's text and chunks, by way of a file. Raises UnreadableFile, and Outdated where it has changed."""
+        require_name(name)
+        require_kind(name)
         if found.size > MAX_BYTES:
             raise UnreadableFile(f"{found.size:,} bytes: {MAX_BYTES:,} is the limit")
         with tempfile.TemporaryDirectory(prefix="citestream-") as folder:
@@ -132,12 +160,29 @@ class BucketIngest:
         return f"{VERSION}:{self._embedder.id}:{found.source}"
 
 
+def _told(error: Exception, key: str, limit: _Limit) -> tuple[str, bool]:
+    """Why a document can't be had, if that is to be recorded, and whether it may go better another time."""
+    match error:
+        case UnreadableFile():
+            return str(error), False
+        case TimeoutError() if limit.give_up:
+            return f"it takes longer than {limit.seconds:.0f} s to read and to embed", False
+        case Denied():
+            return _DENIED, True
+        case EmbeddingFailed() | WrongIndex():
+            return str(error), True
+        case StoreUnavailable() | Outdated() | TimeoutError():
+            return "", True
+    _LOG.error("%s: unforeseen", key, exc_info=error)
+    return "it can't be read, for an unforeseen reason that the log tells", True
+
+
 def _place(key: str) -> _Place | None:
     """The document of the object, or of the object beside which this one lies; None where it is none's."""
     key = key.removesuffix(SUFFIX)
     kb_id, _, name = key.partition("/")
-    if not name or name.endswith("/"):
-        return None  # a folder, as S3's console makes them, or a file that is in none
+    if not name or name.endswith(("/", SUFFIX)):
+        return None  # a folder, as S3's console makes them, or a file that is in none, or the list of a list
     if not KB_ID.fullmatch(kb_id):
         _LOG.warning("%s is passed over: %r can't be the id of a knowledge base", key, kb_id)
         return None

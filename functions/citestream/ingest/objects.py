@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from citestream.aws import Aws, Refused
 from citestream.ingest.access import MAX_BYTES, SUFFIX
+from citestream.ingest.parsed import UnreadableFile
 
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "MethodNotAllowed", "PreconditionFailed", "412"})
+# What S3 says where nobody else would understand it.
+_REASONS = {"InvalidObjectState": "it is archived", "400": "it may be encrypted with a key of your own (SSE-C)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +47,45 @@ class DocumentObjects:
         self._aws = aws
 
     async def look(self, key: str) -> DocumentObject | None:
-        """The document's object as it is now; None where there is none."""
-        try:
-            head = await self._call("head_object", Key=key, ChecksumMode="ENABLED")
-        except Refused as error:
-            _require_missing(error)
-            return None
-        access = await self.access(key)
-        version, checksum = head.get("VersionId", ""), head.get("ChecksumSHA256")
-        return DocumentObject(key, head["ContentLength"], version, head["ETag"], checksum, access)
+        """The document's object as it is now; None where there is none.
+
+        Raises UnreadableFile where S3 gives the object, or the list beside it, to nobody.
+        """
+        for each in _spellings(key):
+            try:
+                head = await self._call("head_object", Key=each, ChecksumMode="ENABLED")
+            except Refused as error:
+                _require_missing(error, "it")
+                continue
+            access = await self.access(each)
+            version, checksum = head.get("VersionId", ""), head.get("ChecksumSHA256")
+            return DocumentObject(each, head["ContentLength"], version, head["ETag"], checksum, access)
+        return None
 
     async def access(self, key: str) -> bytes | None:
-        """The list beside the document of that key, cut where it is too long to be one; None where there is none."""
+        """The list beside the document of that key, cut where it is too long to be one; None where there is none.
 
-        def get(s3: Any) -> bytes:
-            content: bytes = s3.get_object(Bucket=self.bucket, Key=key + SUFFIX)["Body"].read(MAX_BYTES + 1)
+        Raises UnreadableFile.
+        """
+
+        def get(s3: Any, each: str) -> bytes:
+            content: bytes = s3.get_object(Bucket=self.bucket, Key=each)["Body"].read(MAX_BYTES + 1)
             return content
 
-        try:
-            return await self._aws.run("s3", get)
-        except Refused as error:
-            _require_missing(error)
-            return None
+        for each in _spellings(key + SUFFIX):
+            try:
+                return await self._aws.run("s3", partial(get, each=each))
+            except Refused as error:
+                _require_missing(error, "the list of who may read it")
+        return None
 
     async def download(self, found: DocumentObject, path: Path) -> bool:
-        """Write this very version to a file; False where it is not to be had any more."""
-        which = {"VersionId": found.version} if found.version else {"IfMatch": found.etag}
+        """Write this very version to a file; False where it is not to be had any more. Raises UnreadableFile."""
+        # By its ETag too: a bucket that keeps versions no more has one that changes, "null".
+        which = {"VersionId": found.version} if found.version else {}
 
         def get(s3: Any) -> bool:
-            body = s3.get_object(Bucket=self.bucket, Key=found.key, **which)["Body"]
+            body = s3.get_object(Bucket=self.bucket, Key=found.key, IfMatch=found.etag, **which)["Body"]
             with path.open("wb") as file:
                 for piece in body.iter_chunks(1 << 20):
                     file.write(piece)
@@ -78,7 +94,7 @@ class DocumentObjects:
         try:
             return await self._aws.run("s3", get)
         except Refused as error:
-            _require_missing(error)
+            _require_missing(error, "it")
             return False
 
     async def put(self, key: str, content: bytes | BinaryIO, checksum: str) -> tuple[str, str]:
@@ -100,6 +116,11 @@ def source(version: str, etag: str, access: bytes | None) -> str:
     return f"{version}:{etag}:{'' if access is None else hashlib.sha256(access).hexdigest()}"
 
 
-def _require_missing(error: Refused) -> None:
+def _spellings(key: str) -> Iterable[str]:
+    """The keys that a document's object may have: systems differ in how they write an accent."""
+    return dict.fromkeys((unicodedata.normalize("NFC", key), unicodedata.normalize("NFD", key), key))
+
+
+def _require_missing(error: Refused, what: str) -> None:
     if error.code not in _MISSING:
-        raise error
+        raise UnreadableFile(f"S3 does not give {what}: {_REASONS.get(error.code, error.code)}") from error

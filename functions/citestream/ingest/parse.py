@@ -39,6 +39,11 @@ def parse(path: Path) -> Parsed:
     return parse_bytes(path.name, data)
 
 
+def require_kind(name: str) -> None:
+    """Raises ``UnreadableFile`` where the name is of a kind that can't be read."""
+    _parser(PurePath(name))
+
+
 def require_readable(path: Path) -> None:
     """Raises ``UnreadableFile`` where kind or size tell that the file can't be read, without opening it."""
     _parser(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -57,15 +56,6 @@ def _keys(message: Message, bucket: str) -> list[str]:
 async def _sync(ingest: BucketIngest, key: str, seconds: float, whole: float) -> None:
     """Bring the index in step with the object, within the time. Raises Late where others had a part of it."""
     try:
-        async with asyncio.timeout(max(seconds, 0.0)):
-            await ingest.sync(key)
+        await ingest.sync(key, max(seconds, 0.0), give_up=seconds >= 0.9 * whole)
     except TimeoutError:
-        if seconds < 0.9 * whole:
-            raise Late(f"{key}: {seconds:.0f} s are not enough") from None
-        await ingest.refuse(key, f"it takes longer than {whole:.0f} s to read and to embed", for_good=True)
-        _LOG.error("%s is given up after %.0f s", key, seconds)  # and does not come again
-    except (StoreUnavailable, EmbeddingFailed, WrongIndex):
-        raise
-    except Exception:
-        await ingest.refuse(key, "it can't be read, for an unforeseen reason that the log tells", for_good=False)
-        raise
+        raise Late(f"{key}: {seconds:.0f} s are not enough") from None
