@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import queue
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,10 @@ import pytest
 from botocore.client import BaseClient  # type: ignore[import-untyped]
 from click.testing import CliRunner, Result
 
+from citestream import aws
 from citestream.cli import main
 from citestream.commands import deployed, deployment, listing
 from citestream.commands.summary import Summary
-from citestream.errors import WrongIndex
 from citestream.ingest.files import Found
 from citestream.model import DocumentEntry
 from citestream.retrieval.embedder import EmbeddingFailed
@@ -35,9 +37,19 @@ def run(*arguments: str | Path, env: dict[str, str] | None = None) -> Result:
     return result
 
 
+_new_client = aws._client
+_made_client = cache(_new_client)
+
+
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deployment, "_PAUSE_SECONDS", (0.02, 0.05))
+    monkeypatch.setattr(aws, "_client", _made_client)  # to make one takes longer than most tests
+
+
+@pytest.fixture
+def new_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws, "_client", _new_client)
 
 
 @pytest.fixture
@@ -58,6 +70,8 @@ class Deployed:
         self.stores = stores
         self.name = stores.documents_bucket
         self.embedder = WordBag()
+        self.sent: list[str] = []  # keys, in order; behind a minus those that were deleted
+        self.queue: queue.Queue[str | None] = queue.Queue()
         self.before: Callable[[str], None] = lambda key: None
         self.s3 = server.client("s3")
         self.tag(stores.table)
@@ -73,26 +87,23 @@ class Deployed:
     def keys(self) -> list[str]:
         return [each["Key"] for each in self.s3.list_objects_v2(Bucket=self.name).get("Contents", [])]
 
-    def latest(self) -> dict[str, str]:
-        """The last version of each object, a deletion being one."""
-        found = self.s3.list_object_versions(Bucket=self.name)
-        every = [*found.get("Versions", []), *found.get("DeleteMarkers", [])]
-        return {each["Key"]: each["VersionId"] for each in every if each["IsLatest"]}
+    def note(self, operation: str, arguments: dict[str, Any]) -> None:
+        """What S3 tells its queue."""
+        if operation in ("PutObject", "DeleteObject") and arguments["Bucket"] == self.name:
+            self.sent.append("-" * (operation == "DeleteObject") + arguments["Key"])
+            self.queue.put(arguments["Key"])
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """The ingest function, on a thread: it syncs what has changed in the bucket."""
-        stop = threading.Event()
-        thread = threading.Thread(target=lambda: asyncio.run(self._work(stop)))
+        """The ingest function, on a thread; messages of before are lost."""
+        self.queue = queue.Queue()
+        thread = threading.Thread(target=self._work)
         thread.start()
         try:
             yield
         finally:
-            stop.set()
+            self.queue.put(None)
             thread.join()
-
-    def sync(self, *keys: str) -> None:
-        asyncio.run(self._sync(keys))
 
     def entries(self, kb_id: str) -> dict[str, DocumentEntry]:
         async def entries() -> dict[str, DocumentEntry]:
@@ -104,25 +115,21 @@ class Deployed:
 
         return asyncio.run(entries())
 
-    async def _sync(self, keys: tuple[str, ...]) -> None:
-        bucket = Bucket(self.server, self.stores, embedder=self.embedder)
-        try:
-            for key in keys:
+    def sync(self, key: str) -> None:
+        async def sync() -> None:
+            bucket = Bucket(self.server, self.stores, embedder=self.embedder)
+            try:
                 await bucket.ingest.sync(key)
-        except (EmbeddingFailed, WrongIndex):
-            pass  # the message comes again, much later
-        finally:
-            await bucket.aclose()
+            finally:
+                await bucket.aclose()
 
-    async def _work(self, stop: threading.Event) -> None:
-        done = self.latest()
-        while not stop.is_set():
-            for key, version in self.latest().items():
-                if done.get(key) != version:
-                    done[key] = version
-                    self.before(key)
-                    await self._sync((key,))
-            await asyncio.sleep(0.02)
+        asyncio.run(sync())
+
+    def _work(self) -> None:
+        while key := self.queue.get():
+            self.before(key)
+            with suppress(EmbeddingFailed):  # the message comes again, much later
+                self.sync(key)
 
     def ingest(self, *paths: Path, wait: float = 20) -> Result:
         return run("ingest", *paths, "--kb", "drinks", "--bucket", self.name, "--wait", str(wait))
@@ -134,23 +141,17 @@ class Deployed:
 
 
 @pytest.fixture
-def stack(aws_server: AwsServer, aws_stores: Stores) -> Deployed:
-    return Deployed(aws_server, aws_stores)
-
-
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The keys of objects in the order in which they are put, or, behind a minus, deleted."""
-    keys: list[str] = []
+def stack(aws_server: AwsServer, aws_stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Deployed:
+    stack = Deployed(aws_server, aws_stores)
     ask: Callable[..., Any] = BaseClient._make_api_call
 
     def note(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
-        if operation in ("PutObject", "DeleteObject") and arguments["Bucket"].endswith("-documents"):
-            keys.append("-" * (operation == "DeleteObject") + arguments["Key"])
-        return ask(client, operation, arguments)
+        reply = ask(client, operation, arguments)
+        stack.note(operation, arguments)
+        return reply
 
     monkeypatch.setattr(BaseClient, "_make_api_call", note)
-    return keys
+    return stack
 
 
 def summary(result: Result) -> str:
@@ -160,7 +161,7 @@ def summary(result: Result) -> str:
 # --- ingest
 
 
-def test_files_are_uploaded_and_answered_from_and_sent_once(stack: Deployed, docs: Path, sent: list[str]) -> None:
+def test_files_are_uploaded_and_answered_from_and_sent_once(stack: Deployed, docs: Path) -> None:
     with stack.working():
         result = stack.ingest(docs)
         assert result.exit_code == 0, result.output
@@ -172,21 +173,21 @@ def test_files_are_uploaded_and_answered_from_and_sent_once(stack: Deployed, doc
         }
         (docs / "tea.md").write_text("White tea is brewed at 70 degrees.")
         assert summary(stack.ingest(docs)) == f"drinks: 0 added, 1 updated, 1 unchanged, 0 skipped{others}"
-    sent.clear()
+    stack.sent.clear()
     assert summary(stack.ingest(docs)) == f"drinks: 0 added, 0 updated, 2 unchanged, 0 skipped{others}"
-    assert sent == []
+    assert stack.sent == []
 
 
-def test_a_list_of_readers_is_there_before_its_document(stack: Deployed, docs: Path, sent: list[str]) -> None:
+def test_a_list_of_readers_is_there_before_its_document(stack: Deployed, docs: Path) -> None:
     beside = docs / "tea.md.access.json"
     beside.write_text('{"principals": ["alice"]}')
     with stack.working():
         assert stack.ingest(docs / "tea.md").exit_code == 0
-        assert sent == ["drinks/tea.md.access.json", "drinks/tea.md"]
+        assert stack.sent == ["drinks/tea.md.access.json", "drinks/tea.md"]
         assert stack.entries("drinks")["tea.md"].access == ("alice",)
         beside.write_text('{"principals": ["bob"]}')
         assert "0 added, 1 updated" in stack.ingest(docs / "tea.md").output
-        assert sent[2:] == ["drinks/tea.md.access.json"]
+        assert stack.sent[2:] == ["drinks/tea.md.access.json"]
         assert stack.entries("drinks")["tea.md"].access == ("bob",)
         beside.unlink()
         result = stack.ingest(docs / "tea.md")
@@ -203,19 +204,19 @@ def test_a_broken_list_withdraws_its_document(stack: Deployed, docs: Path) -> No
     assert f"skipped {docs}/tea.md: tea.md.access.json: principals is not a list" in result.output
 
 
-def test_what_can_not_be_read_is_told_with_its_reason(stack: Deployed, docs: Path, sent: list[str]) -> None:
+def test_what_can_not_be_read_is_told_with_its_reason(stack: Deployed, docs: Path) -> None:
     (docs / "torn.pdf").write_bytes(b"%PDF-1.7\nnothing more")
     with stack.working():
         result = stack.ingest(docs)
     assert result.exit_code == 1
     assert f"skipped {docs}/torn.pdf: " in result.output
     assert "2 added, 0 updated, 0 unchanged, 1 skipped" in result.output
-    sent.clear()
+    stack.sent.clear()
     assert "0 added, 0 updated, 2 unchanged, 1 skipped" in stack.ingest(docs).output
-    assert sent == []
+    assert stack.sent == []
 
 
-def test_what_no_document_can_be_is_not_sent(stack: Deployed, tmp_path: Path, sent: list[str]) -> None:
+def test_what_no_document_can_be_is_not_sent(stack: Deployed, tmp_path: Path) -> None:
     (tmp_path / "empty.md").write_bytes(b"")
     with (tmp_path / "huge.txt").open("wb") as file:
         file.truncate(100_000_001)
@@ -238,7 +239,7 @@ def test_what_no_document_can_be_is_not_sent(stack: Deployed, tmp_path: Path, se
         "blocked.md: blocked.md.access.json: not a regular file",
     ):
         assert reason in result.output
-    assert sent == []
+    assert stack.sent == []
 
 
 def test_a_file_that_changes_while_it_is_read_is_skipped(stack: Deployed, docs: Path) -> None:
@@ -281,17 +282,21 @@ async def test_to_stop_waiting_does_not_stop_the_ingest(
     assert stack.keys() == ["drinks/tea.md"]
 
 
-def test_what_fails_for_now_is_not_waited_for(stack: Deployed, docs: Path) -> None:
+def test_what_fails_for_now_is_told_at_once_and_waited_for(stack: Deployed, docs: Path) -> None:
     class Silent(WordBag):
         async def embed(self, texts: Any) -> Any:
             raise EmbeddingFailed("the model does not answer", retryable=True)
 
     stack.embedder = Silent()
     with stack.working():
-        result = stack.ingest(docs / "tea.md")
+        result = stack.ingest(docs / "tea.md", wait=2)
     assert result.exit_code == 1
-    assert "tea.md: the model does not answer; it is tried again after an hour and a half" in result.output
+    assert result.output.count("fails for now, and is tried again: the model does not answer") == 1
+    assert "tea.md: it is not there after 2 s: the model does not answer" in result.output
     assert "1 still waiting" in result.output
+    stack.embedder = WordBag()
+    with stack.working():
+        assert "1 updated" in stack.ingest(docs / "tea.md").output
 
 
 @pytest.mark.parametrize("what", ["replaced", "deleted"])
@@ -299,11 +304,11 @@ def test_whom_another_has_outrun_is_told_so(stack: Deployed, docs: Path, what: s
     stack.ready(docs / "tea.md")
 
     def meddle(key: str) -> None:
+        stack.before = lambda key: None
         if what == "deleted":
             stack.s3.delete_object(Bucket=stack.name, Key=key)
         else:
             stack.put(key, "Somebody else's tea.")
-        stack.before = lambda key: None
 
     stack.before = meddle
     (docs / "tea.md").write_text("White tea is brewed at 70 degrees.")
@@ -375,7 +380,7 @@ def test_the_environment_names_the_table_where_the_bucket_does_not(stack: Deploy
     assert "tea.md" in result.output
 
 
-def test_without_credentials(stack: Deployed, docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_credentials(stack: Deployed, docs: Path, new_clients: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     result = stack.ingest(docs)
@@ -385,7 +390,7 @@ def test_without_credentials(stack: Deployed, docs: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(("package", "told"), [("boto3", True), ("botocore.config", False)])
 def test_without_the_package(
-    stack: Deployed, docs: Path, monkeypatch: pytest.MonkeyPatch, package: str, told: bool
+    stack: Deployed, docs: Path, new_clients: None, monkeypatch: pytest.MonkeyPatch, package: str, told: bool
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     if told:
@@ -410,15 +415,15 @@ def test_documents_of_a_deployment_come_by_its_bucket(arguments: list[str]) -> N
 # --- remove
 
 
-def test_documents_are_removed_and_gone_from_the_index(stack: Deployed, docs: Path, sent: list[str]) -> None:
+def test_documents_are_removed_and_gone_from_the_index(stack: Deployed, docs: Path) -> None:
     (docs / "tea.md.access.json").write_text('{"principals": ["alice"]}')
     with stack.working():
         assert stack.ingest(docs).exit_code == 0
-        sent.clear()
+        stack.sent.clear()
         result = run("remove", "tea.md", "water.md", "--kb", "drinks", "--bucket", stack.name)
         assert result.exit_code == 1
         assert result.output == "drinks: 1 removed\nError: not in drinks: water.md\n"
-        assert sent == ["-drinks/tea.md", "-drinks/tea.md.access.json"]
+        assert stack.sent == ["-drinks/tea.md", "-drinks/tea.md.access.json"]
         assert list(stack.entries("drinks")) == ["deep/coffee.txt"]
         result = run("remove", "deep/coffee.txt", "--kb", "drinks", "--bucket", stack.name)
         assert (result.exit_code, result.output) == (0, "drinks: 1 removed\n")
@@ -436,7 +441,12 @@ def test_a_removal_is_waited_for_with_an_end(stack: Deployed, docs: Path) -> Non
 
 def test_a_document_that_comes_back_is_not_waited_for(stack: Deployed, docs: Path) -> None:
     stack.ready(docs / "tea.md")
-    stack.before = lambda key: stack.put(key, "Somebody else's tea.")
+
+    def put_back(key: str) -> None:
+        stack.before = lambda key: None
+        stack.put(key, "Somebody else's tea.")
+
+    stack.before = put_back
     with stack.working():
         result = run("remove", "tea.md", "--kb", "drinks", "--bucket", stack.name)
     assert result.exit_code == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -20,7 +20,6 @@ from citestream.ingest.paths import printable
 from citestream.model import document_id
 from citestream.retrieval.document_records import DocumentRecord
 
-_LATER = "; it is tried again after an hour and a half"
 _GOES_ON = "it is not waited for; the ingest goes on"
 
 
@@ -65,6 +64,7 @@ async def _upload(deployment: Deployment, files: Sequence[SourceFile], summary: 
 async def _settle(deployment: Deployment, uploads: Sequence[Upload], summary: Summary, seconds: float) -> None:
     """Wait until it is known what became of the uploads."""
     waiting = {upload.document_id: _Waiting(upload, upload.revision) for upload in uploads}
+    warned: set[str] = set()
     label = f"Waiting until {summary.kb_id} answers from them"
     late = f"it is not there after {seconds:g} s" if seconds else _GOES_ON
     try:
@@ -75,17 +75,27 @@ async def _settle(deployment: Deployment, uploads: Sequence[Upload], summary: Su
                         if await upload.settle(deployment, records.get(id), summary):
                             del waiting[id]
                             bar.update(1)
+                    _warn({upload.trouble for upload in waiting.values()} - {""}, warned)
     except asyncio.CancelledError:
         late = _GOES_ON
-    summary.waiting += [(left.upload.file.shown, late) for left in waiting.values()]
+    for left in waiting.values():
+        summary.waiting.append((left.upload.file.shown, f"{late}: {left.trouble}" if left.trouble else late))
+
+
+def _warn(troubles: Set[str], warned: set[str]) -> None:
+    """Tell at once what fails for now, each once: it may be what only the user can mend."""
+    for trouble in sorted(troubles - warned):
+        click.echo(f"\nfails for now, and is tried again: {printable(trouble)}", err=True)
+    warned |= troubles
 
 
 @dataclass
 class _Waiting:
-    """An upload, and the revision of its document's record which is known not to be of it."""
+    """An upload, the revision of its document's record which is known not to be of it, and what has failed for now."""
 
     upload: Upload
     revision: int
+    trouble: str = ""
 
     async def settle(self, deployment: Deployment, record: DocumentRecord | None, summary: Summary) -> bool:
         """Tell the summary what became of the upload, if that is known."""
@@ -98,10 +108,14 @@ class _Waiting:
         if revision == self.revision:
             return False
         self.revision = revision
-        if record and record.state == "failed" and not record.digest:
-            summary.waiting.append((path, f"{record.reason}{_LATER}"))
+        if record and record.state == "failed" and not record.digest:  # its message comes again
+            self.trouble = record.reason or ""
+            return False
+        try:
+            there = await deployment.objects.look(self.upload.key)
+        except UnreadableFile as error:
+            summary.add("skipped", path, str(error))
             return True
-        there = await deployment.objects.look(self.upload.key)
         if there and there.source == self.upload.source:
             return False
         summary.add("skipped", path, f"somebody has {'replaced' if there else 'deleted'} it in the bucket meanwhile")
@@ -145,13 +159,22 @@ def _key(kb_id: str, name: str) -> str:
 
 async def _delete(deployment: Deployment, key: str, known: bool) -> bool:
     """Delete document and list, in this order: the document is never there for more than it is for."""
-    if await deployment.objects.look(key) is None and not known:
+    place = await _place(deployment, key)
+    if place is None and not known:
         return False
-    # Also where there is no object: S3's message makes up for one that was lost.
-    await deployment.objects.delete(key)
-    if await deployment.objects.access(key) is not None:
-        await deployment.objects.delete(key + SUFFIX)
+    # Also where there is none: S3's message makes up for one that was lost, and no list is left for a later document.
+    await deployment.objects.delete(place or key)
+    await deployment.objects.delete((place or key) + SUFFIX)
     return True
+
+
+async def _place(deployment: Deployment, key: str) -> str | None:
+    """The key of the document's object, however that is spelt; None where there is none."""
+    try:
+        there = await deployment.objects.look(key)
+    except UnreadableFile:
+        return key
+    return there.key if there else None
 
 
 async def _vanish(deployment: Deployment, kb_id: str, left: dict[str, _Leaving], seconds: float) -> list[str]:
@@ -162,9 +185,7 @@ async def _vanish(deployment: Deployment, kb_id: str, left: dict[str, _Leaving],
             for id, leaving in list(left.items()):
                 if id not in records:
                     del left[id]
-                elif records[id].revision != leaving.revision and await deployment.objects.look(
-                    _key(kb_id, leaving.name)
-                ):
+                elif records[id].revision != leaving.revision and await _place(deployment, _key(kb_id, leaving.name)):
                     back.append(leaving.name)
                     del left[id]
     return back
