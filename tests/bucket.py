@@ -55,11 +55,17 @@ class Bucket:
     """The documents bucket of ``stores``, its index, and the ingest between them."""
 
     def __init__(
-        self, server: AwsServer, stores: Stores, aws: Aws | None = None, embedder: WordBag | None = None
+        self,
+        server: AwsServer,
+        stores: Stores,
+        aws: Aws | None = None,
+        embedder: WordBag | None = None,
+        *,
+        text_search: bool = True,
     ) -> None:
         self.stores = stores
         self.client = server.client
-        self.settings: Settings = load_settings(stores.environ)
+        self.settings: Settings = load_settings(stores.environ, text_search=text_search)
         aws, embedder = aws or QuickAws(), embedder or WordBag()
         self.index: AwsIndex = open_aws_index(self.settings, embedder, aws)
         self.ingest = BucketIngest(aws, stores.documents_bucket, self.index.writer, embedder)

@@ -85,12 +85,14 @@ class Aws:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, service, work)
 
     def _run(self, service: str, work: Callable[[Any], T]) -> T:
-        from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+        from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError  # type: ignore[import-untyped]
 
         try:
             return work(self._client(service))
         except ClientError as error:
             raise _told(f"{service} {error.operation_name}", dict(error.response)) from error
+        except ParamValidationError as error:
+            raise Refused("ParamValidationError", str(error), {}) from error
         except (BotoCoreError, OSError) as error:
             raise StoreUnavailable(f"{service}: {error}") from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -19,6 +20,7 @@ from citestream.retrieval.embedder import Vectors
 from citestream.retrieval.index import Principals
 
 T = TypeVar("T")
+_LOG = logging.getLogger("citestream")
 # Principals of documents for everybody, and for nobody: what is no principal, neither in a list nor in a token.
 _EVERYBODY = "*"
 _NOBODY = "nobody\n"
@@ -28,9 +30,9 @@ _MOST_TEXT = 1024
 _MOST_RESULTS = 100
 _MOST_VECTORS = 500
 _MOST_KEYS = 500
-# A request may have 20 MiB: a number takes up to 24 bytes in JSON, a chunk's metadata some 12 KB.
-_REQUEST_BYTES = 16_000_000
-_CHUNK_BYTES = 20_000
+# A request may have 20 MiB, of JSON in ASCII: a number takes up to 26 bytes there, and a letter up to 12.
+_REQUEST_BYTES = 20_000_000
+_NUMBER_BYTES = 26
 # What a word of the heading is worth, beside one of the text.
 _HEADING_WEIGHT = 0.5
 
@@ -106,9 +108,7 @@ class VectorStore:
             }
             for i, (chunk, vector) in enumerate(zip(chunks, vectors, strict=True))
         ]
-        dimensions = len(vectors[0]) if items else 1
-        most = min(_MOST_VECTORS, max(1, _REQUEST_BYTES // (dimensions * 24 + _CHUNK_BYTES)))
-        for batch in _batches(items, most):
+        for batch in _requests(items):
             await self._call("put_vectors", version.index, vectors=batch)
 
     async def remove(self, document_id: str, version: Version) -> None:
@@ -129,21 +129,27 @@ class VectorStore:
 
         Those of the versions in ``without`` are passed over. There are none in an index that is not there (any more).
         """
-        search: dict[str, Any] = {"topK": _MOST_RESULTS, "queryVector": {"float32": list(vector)}}
-        if text is None:
-            search |= {"returnDistance": True}
-        else:
-            words = {"text": _cut(text)}
-            search |= {
-                "queryTexts": [{"metadataKey": key} | words for key in ("text", "heading")],
-                "returnScores": True,
-            }
-        found = await asyncio.gather(*(self._query(index, search | each) for each in _filters(principals, without)))
+        search = {"topK": _MOST_RESULTS, "queryVector": {"float32": list(vector)}}
+        filters = list(_filters(principals, without))
+        try:
+            found = await asyncio.gather(*(self._query(index, search | _sides(text) | each) for each in filters))
+        except Refused as error:
+            if text is None or error.code != "ValidationException":
+                raise
+            # Which texts an analyzer makes nothing of is not known beforehand.
+            _LOG.warning("the words of a question are left out: %s refuses them", index)
+            return await self.query(index, vector, None, principals, without)
         return list({each.key: each for candidates in found for each in candidates}.values())
 
     async def _query(self, index: str, search: dict[str, Any]) -> list[Candidate]:
-        found = await self._unless_missing("query_vectors", index, returnMetadata=True, **search)
-        return [_candidate(each) for each in (found or {}).get("vectors", [])]
+        found: list[Candidate] = []
+        more: dict[str, Any] = {}
+        while True:
+            page = await self._unless_missing("query_vectors", index, returnMetadata=True, **search, **more) or {}
+            found += map(_candidate, page.get("vectors", []))
+            if not page.get("nextToken"):
+                return found
+            more = {"nextToken": page["nextToken"]}
 
     async def _unless_missing(self, operation: str, index: str, **arguments: Any) -> dict[str, Any] | None:
         try:
@@ -192,6 +198,14 @@ def _candidate(found: dict[str, Any]) -> Candidate:
     )
 
 
+def _sides(text: str | None) -> dict[str, Any]:
+    """What is asked beside the vector, and what of both is to be told."""
+    if text is None:
+        return {"returnDistance": True}
+    words = [{"metadataKey": key, "text": _cut(text)} for key in ("text", "heading")]
+    return {"queryTexts": words, "returnScores": True}
+
+
 def _filters(principals: Principals, without: Sequence[str]) -> Iterator[dict[str, Any]]:
     """What limits a query to documents that the caller may see: applied before the search, never behind it."""
     others = [{"v": {"$nin": list(without)[:_MOST_VALUES]}}] if without else []
@@ -205,6 +219,21 @@ def _filters(principals: Principals, without: Sequence[str]) -> Iterator[dict[st
 def _cut(text: str) -> str:
     """The beginning of the text that a query may have, in whole words where it has any."""
     return text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT].rpartition(" ")[0] or text[:_MOST_TEXT]
+
+
+def _requests(items: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """The vectors in as few requests as their limits let."""
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for item in items:
+        bytes_ = len(item["data"]["float32"]) * _NUMBER_BYTES + len(json.dumps(item["metadata"])) + len(item["key"])
+        if batch and (len(batch) == _MOST_VECTORS or size + bytes_ > _REQUEST_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(item)
+        size += bytes_
+    if batch:
+        yield batch
 
 
 def _batches(items: Sequence[T], most: int) -> list[Sequence[T]]:
