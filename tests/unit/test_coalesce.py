@@ -87,3 +87,28 @@ def test_no_text_is_lost_and_no_piece_is_too_long(texts: Sequence[str], size: in
     pieces = [event.text for event in joined if isinstance(event, Token)]
     assert "".join(pieces) == "".join(texts)
     assert all(0 < len(piece.encode()) <= size for piece in pieces)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "size", "expected"),
+    [(0.01, 900, ["a", "bcde"]), (0.01, 3, ["a", "bcd", "e"]), (0, 900, ["a", "b", "c", "d", "e"])],
+)
+async def test_what_comes_while_the_consumer_is_busy_goes_out_together(
+    seconds: float, size: int, expected: list[str]
+) -> None:
+    more, busy = asyncio.Event(), True
+
+    async def free() -> bool:
+        """The consumer is busy when the second piece is there, until all that the source has to say is."""
+        nonlocal busy
+        if not more.is_set():
+            return False
+        for _ in range(50):
+            await asyncio.sleep(0)
+        was_busy, busy = busy, False
+        return was_busy
+
+    events = coalesce(Source(Token("a"), more, *map(Token, "bcde"), END)(), seconds, size, free)
+    first = await anext(events)
+    more.set()
+    assert [first, *[event async for event in events]] == [*map(Token, expected), END]

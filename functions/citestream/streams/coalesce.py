@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from citestream.model import Event, Token
 
 
-async def coalesce(events: AsyncGenerator[Event], seconds: float, size: int) -> AsyncGenerator[Event]:
+async def _free() -> bool:
+    return False
+
+
+async def coalesce(
+    events: AsyncGenerator[Event], seconds: float, size: int, free: Callable[[], Awaitable[bool]] = _free
+) -> AsyncGenerator[Event]:
     """The same events, tokens joined: the first goes out at once, the next ones after ``seconds`` or ``size`` bytes.
 
-    The source runs ahead while the consumer is busy. It is closed when this generator is.
+    ``free`` waits until the consumer can make use of the next one, and says whether it had to: what has come meanwhile
+    is joined, too. With 0 seconds nothing is. The source runs ahead while the consumer is busy. It is closed when this
+    generator is.
     """
     queue: asyncio.Queue[Event | _End] = asyncio.Queue(maxsize=64)
     pump = asyncio.create_task(_pump(events, queue))
@@ -26,6 +34,10 @@ async def coalesce(events: AsyncGenerator[Event], seconds: float, size: int) -> 
                 text += event.text
                 if loop.time() < due and len(text.encode()) < size:
                     continue
+            if text and await free() and seconds:
+                while not queue.empty() and len(text.encode()) < size and (event is None or isinstance(event, Token)):
+                    event = queue.get_nowait()
+                    text += event.text if isinstance(event, Token) else ""
             for piece in _pieces(text, size):
                 yield Token(piece)
                 due = loop.time() + seconds

@@ -156,7 +156,8 @@ class Production:
             await self._append(INTERNAL_ERROR)
 
     async def _append_all(self, events: AsyncGenerator[Event]) -> None:
-        async with aclosing(coalesce(events, self._limits.coalesce, self._limits.token_bytes)) as joined:
+        limits = self._limits
+        async with aclosing(coalesce(events, limits.coalesce, limits.token_bytes, self._idle)) as joined:
             async for event in joined:
                 if isinstance(event, Sources):
                     await self._note(event)
@@ -187,6 +188,13 @@ class Production:
             self._writing = asyncio.create_task(self._write(event, entry))
             if final:
                 await self._written()
+
+    async def _idle(self) -> bool:
+        """Wait for the write that is under way, whatever comes of it; whether there is one."""
+        if self._writing is None or self._writing.done():
+            return False
+        await asyncio.wait({self._writing})
+        return True
 
     async def _written(self) -> None:
         """Wait for the write that is under way; cancelling that does not cancel the write."""
