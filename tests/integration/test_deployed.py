@@ -353,6 +353,23 @@ def test_the_permission_that_is_missing_is_named(
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize(
+    ("command", "service", "operation", "permission"),
+    [
+        (["documents"], "dynamodb", "Query", "dynamodb:Query"),
+        (["remove", "tea.md"], "s3", "DeleteObject", "s3:DeleteObject"),
+    ],
+)
+def test_so_it_is_by_the_other_commands(
+    stack: Deployed, command: list[str], service: str, operation: str, permission: str
+) -> None:
+    stack.put("drinks/tea.md", TEA)
+    stack.server.fail(service, operation, "AccessDeniedException", status=400, times=100)
+    result = run(*command, "--kb", "drinks", "--bucket", stack.name)
+    assert result.exit_code == 1
+    assert f"Error: AWS does not allow {operation}: the permission {permission} is missing" in result.output
+
+
 def test_a_deployment_is_not_guessed(stack: Deployed, docs: Path) -> None:
     result = run("ingest", docs, "--kb", "drinks", "--bucket", "nowhere-at-all")
     assert (result.exit_code, result.output) == (1, "Error: there is no bucket nowhere-at-all\n")
@@ -427,6 +444,15 @@ def test_documents_are_removed_and_gone_from_the_index(stack: Deployed, docs: Pa
         assert list(stack.entries("drinks")) == ["deep/coffee.txt"]
         result = run("remove", "deep/coffee.txt", "--kb", "drinks", "--bucket", stack.name)
         assert (result.exit_code, result.output) == (0, "drinks: 1 removed\n")
+    assert stack.keys() == []
+
+
+def test_a_document_is_removed_however_its_key_is_spelt(stack: Deployed) -> None:
+    stack.put("drinks/caf\u0065\u0301.md", TEA)
+    stack.sync("drinks/caf\u0065\u0301.md")
+    with stack.working():
+        result = run("remove", "caf\u00e9.md", "--kb", "drinks", "--bucket", stack.name)
+    assert (result.exit_code, result.output) == (0, "drinks: 1 removed\n")
     assert stack.keys() == []
 
 
