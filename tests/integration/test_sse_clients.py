@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,12 +13,12 @@ import pytest
 import sseclient
 from openai._streaming import SSEDecoder
 
+from tests.node import node as node
+from tests.node import script
 from tests.server import product
 from tests.sse import STREAM, ask
 
 QUESTION = "How does a client get an access token with OAuth?"
-CLIENTS = Path(__file__).parent / "clients"
-MODULES = Path(__file__).parents[2] / "build" / "node" / "node_modules"
 
 #: An event as a client hands it on: its name, its data, its id.
 Seen = tuple[str, str, str]
@@ -66,31 +64,17 @@ def check(seen: list[Seen], url: str) -> None:
     assert [event_id for _, _, event_id in seen] == [f"{stream_id}-{n}" for n in range(1, len(seen) + 1)]
 
 
-@pytest.fixture(scope="module")
-def node() -> str:
-    node = shutil.which("node")
-    if node is not None and MODULES.is_dir():
-        return node
-    reason = "needs Node.js and npm (Debian: apt-get install npm), then: make test"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-def by_node(node: str, script: str, *arguments: str, folder: Path) -> list[Seen]:
-    for each in (script, "package.json"):
-        shutil.copy(CLIENTS / each, folder)
-    (folder / "node_modules").symlink_to(MODULES)
-    line = [node, str(folder / script), *arguments]
+def by_node(node: str, name: str, *arguments: str, folder: Path) -> list[Seen]:
+    line = [node, str(script(name, folder)), *arguments]
     done = subprocess.run(line, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 0, done.stderr
     events = map(json.loads, done.stdout.splitlines())
     return [(event["event"], event["data"], event["id"]) for event in events]
 
 
-@pytest.mark.parametrize("script", ["eventsource_parser.mjs", "fetch_event_source.mjs"])
-def test_javascript_clients_see_every_event_and_no_other(chatty: str, node: str, script: str, tmp_path: Path) -> None:
-    check(by_node(node, script, chatty, QUESTION, folder=tmp_path), chatty)
+@pytest.mark.parametrize("name", ["eventsource_parser.mjs", "fetch_event_source.mjs"])
+def test_javascript_clients_see_every_event_and_no_other(chatty: str, node: str, name: str, tmp_path: Path) -> None:
+    check(by_node(node, name, chatty, QUESTION, folder=tmp_path), chatty)
 
 
 def test_fetch_event_source_resumes_where_it_was_cut(url: str, node: str, tmp_path: Path) -> None:
