@@ -77,7 +77,10 @@ def _make_ingest() -> Handler:
             await bring_back(aws, settings.ingest_queue, event, reply)
         return reply
 
-    return lambda event, context: loop.run_until_complete(handle(event, context))
+    def ingest(event: Any, context: Context) -> dict[str, Any]:
+        return loop.run_until_complete(handle(event, context))
+
+    return ingest
 
 
 _MAKERS: dict[str, Callable[[], Any]] = {"app": _make_app, "buffered": _make_buffered, "ingest": _make_ingest}

@@ -205,6 +205,7 @@ async def test_whatever_is_no_answer_is_a_store_that_does_not_answer(
     aws_server: AwsServer, aws_stores: Stores, monkeypatch: pytest.MonkeyPatch, code: str, status: int
 ) -> None:
     monkeypatch.setattr("citestream.aws._ATTEMPTS", 1)
+    monkeypatch.setattr("citestream.streams.dynamo_log._PATIENCE_SECONDS", 25.0)  # what counts is the answer
     for operation in ("PutItem", "UpdateItem", "Query"):
         aws_server.fail("dynamodb", operation, code, status, times=9)
     async with opened(aws_stores) as log:
