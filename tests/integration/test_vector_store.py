@@ -21,13 +21,13 @@ async def aws(aws_server: AwsServer) -> AsyncIterator[Aws]:
 
 
 async def filled(
-    aws: Aws, stores: Stores, texts: list[str], *, name: str = "a.txt", text_search: bool = True
+    aws: Aws, stores: Stores, texts: list[str], *, name: str = "a.txt", section: str = "", text_search: bool = True
 ) -> VectorStore:
     """A store with an index of a document of these texts."""
     store = VectorStore(aws, stores.vector_bucket)
     await store.create("index", 2, text_search=text_search)
     starts = [sum(map(len, texts[:i])) for i in range(len(texts))] if len(texts) < 10 else range(0, 10**9, 2_000)
-    spans = [Chunk(start, start + len(text), None, "x" * 300) for start, text in zip(starts, texts, strict=False)]
+    spans = [Chunk(start, start + len(text), None, section) for start, text in zip(starts, texts, strict=False)]
     document = Document("d", name, "kb", "".join(texts))
     version = Version("v", "index", len(texts))
     await store.put(version, document, 0, spans, [[1.0, i / len(texts)] for i in range(len(texts))])
@@ -45,7 +45,7 @@ async def test_requests_are_as_large_as_they_may_be_whatever_is_written(
     aws: Aws, aws_server: AwsServer, aws_stores: Stores
 ) -> None:
     before = aws_server.calls().get("s3vectors.PutVectors", 0)
-    await filled(aws, aws_stores, ["𐎠" * 2_000] * 501, name="𐎠" * 500)
+    await filled(aws, aws_stores, ["𐎠" * 2_000] * 501, name="𐎠" * 500, section="𐎠" * 300)
     assert aws_server.calls()["s3vectors.PutVectors"] - before == 2
 
 
