@@ -246,7 +246,7 @@ async def test_a_document_that_takes_too_long_is_given_up_and_says_so(
 ) -> None:
     slow = Bucket(aws_server, aws_stores, embedder=_SlowBag())
     slow.put("kb/a.txt", "High water is at noon.")
-    assert await handled(slow, "kb/a.txt", seconds=10.5) == []
+    assert await handled(slow, "kb/a.txt", seconds=60.5) == []
     (entry,) = await slow.index.documents("kb")
     assert (entry.reason or "").startswith("it takes longer than")
     assert (slow.stored()["left"], slow.stored()["texts"]) == ([], [])
@@ -256,7 +256,7 @@ async def test_a_document_that_takes_too_long_is_given_up_and_says_so(
 async def test_a_document_that_found_little_time_left_comes_again(aws_server: AwsServer, aws_stores: Stores) -> None:
     slow = Bucket(aws_server, aws_stores, embedder=_SlowBag())
     slow.put("kb/a.txt", "High water is at noon.")
-    left = iter([900.0, 10.1])
+    left = iter([900.0, 60.1])
     reply = await work(slow.event("kb/a.txt"), slow.ingest, lambda: next(left))
     assert reply == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
     assert await slow.index.kb_ids() == []

@@ -151,6 +151,22 @@ async def test_who_is_cancelled_in_the_midst_of_a_call_leaves_nothing(
     assert {name: len(keys) for name, keys in bucket.stored().items()} == ONE
 
 
+@pytest.mark.parametrize("operation", ["put_object", "put_vectors", "transact_write_items"])
+async def test_a_document_that_comes_while_the_last_one_goes_stays(
+    bucket: Bucket, aws_server: AwsServer, aws_stores: Stores, operation: str
+) -> None:
+    bucket.put("kb/b.txt", "The moon is full.")
+    await bucket.ingest.sync("kb/b.txt")
+    bucket.delete("kb/b.txt")
+    bucket.put("kb/a.txt", "High water is at noon.")
+    aws = CrossedAws()
+    aws.before[operation] = [lambda: bucket.ingest.sync("kb/b.txt")]
+    other = Bucket(aws_server, aws_stores, aws)
+    await other.ingest.sync("kb/a.txt")
+    await require_only(bucket, "High water is at noon.")
+    await other.aclose()
+
+
 async def test_what_crosses_a_transaction_waits_for_its_end(bucket: Bucket, aws_server: AwsServer) -> None:
     bucket.put("kb/a.txt", "High water is at noon.")
     aws_server.fail("dynamodb", "UpdateItem", "TransactionConflictException", times=2)
