@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from citestream import provider
 from citestream.commands.summary import Summary
 from citestream.ingest.files import find_files
 from citestream.ingest.load import load
@@ -30,6 +31,7 @@ async def ingest(settings: Settings, paths: Sequence[str], kb_id: str) -> bool:
                 bar.update(1)
     finally:
         await index.aclose()
+        await provider.close()  # of a hosted embedder
         summary.show()
     return not summary.refused
 
