@@ -24,7 +24,7 @@ ID = document_id("kb", "a.txt")
 class CrossedAws(QuickAws):
     """AWS whose operations are crossed by others: ``before`` and ``after`` say what is done there, once.
 
-    Calls of an operation in ``slow`` reach AWS only a while later, whatever becomes of those who wait for them.
+    The first call of the operation ``slow`` reaches AWS only a while later, whatever becomes of who waits for it.
     """
 
     def __init__(self, slow: str = "") -> None:
@@ -38,6 +38,7 @@ class CrossedAws(QuickAws):
         if hooks := self.before.get(operation):
             await hooks.pop(0)()
         if operation == self._slow:
+            self._slow = ""
             tell = partial(asyncio.get_running_loop().call_soon_threadsafe, self.reached.set)
             found = await self.run(service, lambda client: _late(getattr(client, operation), arguments, tell))
         else:
@@ -49,7 +50,7 @@ class CrossedAws(QuickAws):
 
 def _late(call: Callable[..., dict[str, Any]], arguments: dict[str, Any], tell: Callable[[], object]) -> dict[str, Any]:
     tell()
-    time.sleep(0.5)
+    time.sleep(0.3)
     return call(**arguments)
 
 
