@@ -1,0 +1,46 @@
+"""Time that stands still until a test lets it pass, for an event loop and for modules that ask ``time``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+_BEGINNING = 2_000_000_000.0
+
+
+@dataclass
+class Clock:
+    """Stands in for the module ``time``."""
+
+    now: float = _BEGINNING
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        # Small, as the loop's must be: it takes 1e-9 s for the clock's resolution, and for nothing where that is lost.
+        return self.now - _BEGINNING
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Its timers go by the clock, whatever time other threads take for their work."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock_of_test = clock
+
+    def time(self) -> float:
+        return self._clock_of_test.monotonic()
+
+
+@contextmanager
+def told_by(clock: Clock, *modules: str) -> Iterator[None]:
+    """Let these modules ask the clock."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in modules:
+            patch.setattr(f"{module}.time", clock)
+        yield
