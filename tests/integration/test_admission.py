@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import sqlite3
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +21,10 @@ from citestream.streams.admission import Claim, KeyReused, RequestKey, Slot, Too
 from citestream.streams.entry import to_entry, to_frame
 from citestream.streams.hub import Hub
 from citestream.streams.log import StreamLog, StreamRecord
-from tests.streams import LIMITS, Produce, Store, done, entries, producing
+from citestream.streams.sqlite_log import SqliteStreamLog
+from tests.streams import LIMITS, Produce, SqliteStore, Store, done, entries, producing
 
+TABLES = ("streams", "events", "keys", "slots")
 KEY = request_key("me", "key", "question")
 OTHER_REQUEST = replace(KEY, digest="another")
 
@@ -445,3 +451,49 @@ async def test_the_end_of_an_answer_is_one_line_in_the_log(hub: Hub, caplog: pyt
     assert 0 <= told["first_token_seconds"] <= told["seconds"] < 30
     assert f"stream_id={stream_id} ended=stop seconds=" in first.getMessage()
     assert (vars(second)["ended"], vars(second)["streams_open"]) == ("cancelled", 0)
+
+
+async def test_nothing_is_left_of_many_answers(store: Store) -> None:
+    """Neither tasks nor descriptors, nor anything in the store but what is to be read for a while."""
+    each = 25 if isinstance(store, SqliteStore) else 5
+    hub = Hub(store.log(), replace(LIMITS, answers=8))
+    await entries(hub, await admit(hub, producing(Token("a")), request_key("me", "first", "question")))
+    tasks, descriptors = asyncio.all_tasks(), len(os.listdir("/proc/self/fd"))
+
+    async def one_after_another(name: str) -> None:
+        for n in range(each):
+            ends = {0: producing(), 1: producing(ZeroDivisionError()), 2: forever}
+            key = request_key("me", f"{name}{n}", "question")
+            stream_id = await admit(hub, ends[n % 3], key)
+            reader = hub.follow(stream_id)
+            if n % 3 == 2:
+                await anext(reader)
+                await reader.aclose()
+                await hub.cancel(stream_id)
+            assert (await entries(hub, stream_id))[-1].final
+
+    await asyncio.gather(*map(one_after_another, "abcdefgh"))
+    while asyncio.all_tasks() != tasks:
+        await asyncio.sleep(0)
+    assert len(os.listdir("/proc/self/fd")) <= descriptors + 16  # connections to AWS, of which boto3 keeps some
+    taken = [await hub.admit("me", forever) for _ in range(8)]
+    assert len(taken) == 8
+    await hub.aclose()
+
+
+async def test_of_what_is_no_longer_kept_nothing_is_left_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "streams.db"
+    log = SqliteStreamLog(path, keep=0.0)
+    hub = Hub(log, replace(LIMITS, retention=0.0))
+    await log.admission.claim("crashed", Claim("never began", "digest", time.time() - 60))
+    await log.admission.take_slot("nobody", "never began", time.time() - 60, 3)
+    for n in range(20):
+        await entries(hub, await admit(hub, producing(Token("a")), request_key("me", f"{n}", "question")))
+    await asyncio.sleep(0.01)
+    last = await admit(hub, producing(), request_key("me", "last", "question"))
+    await entries(hub, last)
+    with closing(sqlite3.connect(path)) as file:
+        counts = [file.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in TABLES]
+    assert max(counts[:3]) <= 2  # what the last one's own end came too early for
+    assert counts[3] == 0
+    await hub.aclose()
