@@ -158,6 +158,22 @@ async def test_an_object_that_changes_while_it_is_looked_at_is_read_as_it_is(
     await made.aclose()
 
 
+@pytest.mark.parametrize("call", [2, 3], ids=["list", "download"])
+async def test_an_object_that_goes_with_its_list_while_it_is_looked_at_is_nobodys(
+    aws_server: AwsServer, aws_stores: Stores, call: int
+) -> None:
+    def go() -> None:
+        made.delete("kb/a.txt")
+        made.delete("kb/a.txt.access.json")
+
+    made = Bucket(aws_server, aws_stores, ChangingAws(call, go))
+    made.put("kb/a.txt.access.json", json.dumps({"principals": ["alice"]}))
+    made.put("kb/a.txt", "High water is at noon.")
+    await made.ingest.sync("kb/a.txt")
+    assert made.stored() == NOTHING
+    await made.aclose()
+
+
 @pytest.mark.parametrize(
     ("operation", "code", "status", "reason", "comes_again"),
     [

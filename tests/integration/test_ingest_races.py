@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from citestream.aws import Refused
 from citestream.errors import StoreUnavailable
 from citestream.ingest.worker import work
 from citestream.model import document_id
@@ -174,6 +175,27 @@ async def test_what_crosses_a_transaction_waits_for_its_end(bucket: Bucket, aws_
     reply = await work(bucket.event("kb/a.txt"), bucket.ingest, lambda: 900.0)
     assert reply == {"batchItemFailures": []}
     await require_only(bucket, "High water is at noon.")
+
+
+@pytest.mark.parametrize(
+    ("reasons", "state"), [(["None", "TransactionConflict"], "ready"), (["ValidationError", "None"], "failed")]
+)
+async def test_a_commit_is_repeated_only_where_it_may_go_better(
+    bucket: Bucket, aws_server: AwsServer, aws_stores: Stores, reasons: list[str], state: str
+) -> None:
+    async def cancelled() -> None:
+        response = {"CancellationReasons": [{"Code": each} for each in reasons]}
+        raise Refused("TransactionCanceledException", "", response)
+
+    aws = CrossedAws()
+    aws.before["transact_write_items"] = [cancelled]
+    other = Bucket(aws_server, aws_stores, aws)
+    other.put("kb/a.txt", "High water is at noon.")
+    await work(other.event("kb/a.txt"), other.ingest, lambda: 900.0)
+    (entry,) = await bucket.index.documents("kb")
+    assert entry.state == state
+    assert bucket.stored()["left"] == []
+    await other.aclose()
 
 
 async def test_what_is_left_of_a_document_that_never_was_expires(

@@ -80,16 +80,15 @@ class DocumentObjects:
         return None
 
     async def download(self, found: DocumentObject, path: Path) -> bool:
-        """Write this very version to a file; False where it is not to be had any more. Raises UnreadableFile."""
-        # By its ETag too: a bucket that keeps versions no more has one that changes, "null".
-        which = {"VersionId": found.version} if found.version else {}
+        """Write the object to a file; False where it is another by now, or gone. Raises UnreadableFile."""
 
         def get(s3: Any) -> bool:
-            body = s3.get_object(Bucket=self.bucket, Key=found.key, IfMatch=found.etag, **which)["Body"]
+            # Not that version, which is to be had when it is deleted, too: the list beside it was looked for since.
+            got = s3.get_object(Bucket=self.bucket, Key=found.key, IfMatch=found.etag)
             with path.open("wb") as file:
-                for piece in body.iter_chunks(1 << 20):
+                for piece in got["Body"].iter_chunks(1 << 20):
                     file.write(piece)
-            return True
+            return bool(got.get("VersionId", "") == found.version)
 
         try:
             return await self._aws.run("s3", get)
