@@ -147,6 +147,15 @@ def test_a_key_may_be_used_again_when_its_stream_is_gone(data: Path) -> None:
     assert first["stream_id"] != second["stream_id"]
 
 
+def test_a_stream_that_is_broken_off_is_no_answer(served: str, data: Path) -> None:
+    post(served, "k")
+    with closing(sqlite3.connect(data / "streams.db")) as file, file:
+        file.execute("DELETE FROM events")
+    response = post(served, "k", **JSON)
+    assert (response.status_code, response.headers["content-type"]) == (503, "application/problem+json")
+    assert response.headers["retry-after"] == "1"
+
+
 # --- slots
 
 

@@ -233,7 +233,7 @@ async def test_a_producer_that_was_taken_over_stops_and_its_readers_go_on_from_t
 
 
 async def test_the_lease_is_renewed(store: Store) -> None:
-    hub = Hub(store.log(), Limits(lease=5, cancel_poll=0.01))
+    hub = Hub(store.log(), Limits(lease=1, cancel_poll=0.01))
     stream_id = await hub.start("me", producing(asyncio.Event()))
     first = await hub.record(stream_id)
     assert first is not None

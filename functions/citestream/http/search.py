@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from citestream.answer.pipeline import DEFAULT_TOP_K, Pipeline, Question
+from citestream.errors import StoreUnavailable
 from citestream.http.ask import Ask, checked, fields_of_body, fields_of_query
 from citestream.http.callers import Caller, Callers
 from citestream.http.deadline import deadline_of
@@ -124,12 +125,14 @@ def _key_of(request: Request) -> str | None:
 
 
 async def _collected(entries: AsyncGenerator[Entry | None]) -> Response:
-    """The JSON answer: what a reader of the stream would have put together."""
+    """The JSON answer: what a reader of the stream would have put together. Raises StoreUnavailable."""
     collected = Collected()
     async with aclosing(entries):
         async for entry in entries:
             if entry is not None:
                 collected.add(entry.event, json.loads(entry.data))
+    if not collected.ended:
+        raise StoreUnavailable("a stream that was to be collected is broken off")
     if (failure := collected.failure) is None:
         return JSONResponse(collected.body(), headers=_JSON_HEADERS)
     more = {"code": failure["code"], "retryable": failure["retryable"]}

@@ -16,6 +16,11 @@ class Collected:
         #: The data of the ``failure`` that ended the stream, if one did.
         self.failure: dict[str, Any] | None = None
 
+    @property
+    def ended(self) -> bool:
+        """Whether there was a terminal event; a stream that is broken off has none."""
+        return bool(self._done or self.failure)
+
     def add(self, event: str, data: dict[str, Any]) -> None:
         """Take the next event, by its name and its data."""
         match event:
