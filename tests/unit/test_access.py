@@ -96,6 +96,14 @@ def test_the_file_beside_a_document_says_who_may_read_it(document: Path, content
     assert read_access(document) == access
 
 
+@pytest.mark.parametrize("names", [("pay\u00e9.md", "paye\u0301.md"), ("paye\u0301.md", "pay\u00e9.md")])
+def test_a_list_whose_name_is_written_in_another_way_counts(document: Path, names: tuple[str, str]) -> None:
+    written, listed = map(document.with_name, names)
+    written.write_text("text")
+    beside(listed).write_bytes(listing("alice"))
+    assert read_access(written) == ("alice",)
+
+
 def test_what_lists_nobody_that_is_known_is_told_by_its_name(document: Path) -> None:
     beside(document).write_bytes(listing("*"))
     with pytest.raises(UnreadableFile, match=r"^pay\.md\.access\.json: '\*' is not a principal"):

@@ -10,12 +10,12 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from citestream.ingest.parsed import UnreadableFile
-from citestream.ingest.paths import leads_out, printable
+from citestream.ingest.paths import leads_out, printable, spellings
 from citestream.model import Access
 
 T = TypeVar("T")
@@ -67,8 +67,7 @@ def access_file(path: Path) -> bytes | None:
 
 
 def _beside(path: Path, read: Callable[[bytes], T]) -> T | None:
-    for place in dict.fromkeys((path, Path(os.path.realpath(path)))):
-        beside = place.with_name(place.name + SUFFIX)
+    for beside in _places(path):
         try:
             data = _content(beside)
             if data is not None:
@@ -76,6 +75,13 @@ def _beside(path: Path, read: Callable[[bytes], T]) -> T | None:
         except UnreadableFile as error:
             raise UnreadableFile(f"{printable(beside.name)}: {error}") from error
     return None
+
+
+def _places(path: Path) -> Iterator[Path]:
+    """Where the list may lie: its name may be written in another way than the document's, which opens nothing."""
+    for place in dict.fromkeys((path, Path(os.path.realpath(path)))):
+        for name in spellings(place.name):
+            yield place.with_name(name + SUFFIX)
 
 
 def _content(path: Path) -> bytes | None:

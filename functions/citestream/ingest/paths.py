@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -15,3 +17,8 @@ def printable(path: str | Path) -> str:
     """The path on one line, escaped where it is not UTF-8, breaks the line, or would steer a terminal."""
     text = os.fsencode(path).decode(errors="backslashreplace")
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def spellings(name: str) -> Iterable[str]:
+    """What may be meant by the name, each once: systems differ in how they write an accent."""
+    return dict.fromkeys((unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name), name))
