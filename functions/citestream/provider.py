@@ -111,7 +111,7 @@ def preload(*models: str, operation: Operation = "acompletion") -> threading.Thr
 async def close() -> None:
     """Close the connections that are kept open for further requests. For the end of the process: it closes all."""
     if _importing.cache_info().currsize and _importing().done() and not _importing().exception():
-        litellm = await library()
+        litellm = _importing().result()  # no keys are read for that: the way to them may be closed already
         await litellm.close_litellm_async_clients()
         litellm.in_memory_llm_clients_cache.flush_cache()
 
