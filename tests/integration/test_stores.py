@@ -38,6 +38,14 @@ def test_a_file_that_another_version_has_taken_over_is_503(
     assert not any(record.exc_info for record in caplog.records)
 
 
+@pytest.mark.parametrize(("length", "status"), [(24, 503), (128, 503), (129, 404), (5000, 404)])
+def test_no_store_is_asked_for_what_is_too_long_for_an_id(tmp_path: Path, length: int, status: int) -> None:
+    with product(data=tmp_path) as url:
+        with closing(sqlite3.connect(tmp_path / "index.db")) as file, file:
+            file.execute("PRAGMA user_version = 99")
+        assert httpx.get(f"{url}/api/v1/documents/{'a' * length}").status_code == status
+
+
 @pytest.mark.parametrize("name", ["index.db", "streams.db"])
 @pytest.mark.parametrize(
     ("version", "message"), [(0, "file is not a database"), (99, "has schema version 99, this program needs")]

@@ -33,6 +33,8 @@ _PAGE_HEADERS = {
 _PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 # How many documents are asked for at once, and are listed at most.
 _PAGE = 1000
+# Longer is no document's id, and more than a key of DynamoDB's may have, which it would refuse to look for.
+_LONGEST_ID = 128
 
 
 class Listing(BaseModel):
@@ -83,7 +85,8 @@ class LibraryEndpoints:
 
     async def document(self, request: Request) -> Response:
         caller = await self._callers.identify(request.headers)
-        document = await self._index.document(request.path_params["document_id"])
+        document_id: str = request.path_params["document_id"]
+        document = await self._index.document(document_id) if len(document_id) <= _LONGEST_ID else None
         if document is None or not caller.may_see(document.kb_id, document.access):
             raise Problem(404, "No such document.")
         body = {"document_id": document.document_id, "document_name": document.name}
