@@ -1,4 +1,4 @@
-"""Routes and wiring: which implementation stands behind each protocol is decided here, and nowhere else."""
+"""Routes and wiring: which implementation stands behind each protocol is decided here and, of stores, in ``stores``."""
 
 from __future__ import annotations
 

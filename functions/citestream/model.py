@@ -24,7 +24,7 @@ FailureCode = Literal["timeout", "cancelled", "upstream_error", "producer_lost",
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file as ingested: its name below what was ingested, and its normalised text, whole.    """
+    """A file as ingested: its name below what was ingested, and its normalised text, whole."""
 
     document_id: str
     name: str
