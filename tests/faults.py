@@ -53,11 +53,15 @@ def repeatable(seed: int) -> Iterator[None]:
 
 
 async def side_by_side(seeds: Sequence[int], run: Callable[[int], Awaitable[None]]) -> None:
+    """All of the runs, which leave no task behind."""
+    before = asyncio.all_tasks()
+
     async def one(seed: int) -> None:
         with repeatable(seed):
             await run(seed)
 
     await asyncio.gather(*map(one, seeds))
+    assert asyncio.all_tasks() == before
 
 
 # --- answers
