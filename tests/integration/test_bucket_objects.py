@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from citestream.aws import Denied
 from citestream.dynamo import to_item
 from citestream.ingest.worker import work
 from citestream.model import DocumentEntry, document_id
@@ -203,6 +204,32 @@ async def test_an_object_that_s3_does_not_give_is_listed_with_the_reason(
     aws_server.fail("s3", operation, code, status=status, times=0)
     assert await handled(bucket, "kb/a.txt")  # whoever tells of it once more
     assert ((await entry(bucket)).reason, await found(bucket)) == (None, ["a.txt"])
+
+
+async def test_an_object_that_may_not_be_downloaded_is_listed_and_comes_again(
+    aws_server: AwsServer, aws_stores: Stores, bucket: Bucket
+) -> None:
+    def deny() -> None:
+        raise Denied("s3 GetObject: AccessDenied: arn:aws:kms:… is not for arn:aws:sts:…")
+
+    denied = Bucket(aws_server, aws_stores, ChangingAws(3, deny))
+    denied.put("kb/a.txt", "High water is at noon.")
+    assert not await handled(denied, "kb/a.txt")
+    assert (await entry(bucket)).reason == "its object can't be read: access to it is denied"
+    assert await handled(denied, "kb/a.txt")
+    assert await found(bucket) == ["a.txt"]
+    await denied.aclose()
+
+
+async def test_an_object_that_is_too_large_is_not_downloaded(
+    bucket: Bucket, aws_server: AwsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("citestream.ingest.bucket.MAX_BYTES", 20)
+    bucket.put("kb/a.txt", "High water is at noon.")
+    before = aws_server.calls().get("s3.GetObject", 0)
+    assert await handled(bucket, "kb/a.txt")
+    assert aws_server.calls()["s3.GetObject"] - before == 1  # of the list beside it
+    assert (await entry(bucket)).reason == "22 bytes: 20 is the limit"
 
 
 class _Failing(WordBag):
