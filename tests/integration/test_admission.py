@@ -285,6 +285,15 @@ async def test_what_can_not_begin_leaves_neither_slot_nor_key(
     await failing.aclose()
 
 
+async def test_where_the_store_fails_nothing_begins(hub: Hub, store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    await entries(hub, await admit(hub, producing()))
+    await store.fail()
+    for key in (None, KEY):
+        with pytest.raises(StoreUnavailable):
+            await admit(hub, key=key)
+    assert "may have left a slot or a key" in caplog.text
+
+
 # --- keys
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import closing
+from contextlib import aclosing, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,6 +111,18 @@ async def test_who_comes_back_must_be_allowed_to_read_all_sources(
     assert [await status(streams, caller, stream_id, method=method) for method in ("GET", "HEAD")] == [expected] * 2
     assert await status(streams, caller, stream_id, cursor=1) == expected
     assert await status(streams, caller, stream_id, cursor=2) == (204 if expected == 200 else 404)
+
+
+async def test_who_has_the_whole_answer_collected_must_be_allowed_to_read_it_too(
+    streams: StreamEndpoint, hub: Hub
+) -> None:
+    stream_id = await answered(hub)
+    async with aclosing(await streams.entries(ADA, stream_id)) as collecting:
+        assert [entry.event async for entry in collecting if entry] == ["token", "done"]
+    for caller in (replace(ADA, principals=frozenset({"leads"})), replace(ADA, sub="eve")):
+        with pytest.raises(Problem) as refused:
+            await streams.entries(caller, stream_id)
+        assert refused.value.status == 404
 
 
 @pytest.mark.parametrize(
