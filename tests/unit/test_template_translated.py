@@ -199,7 +199,7 @@ def test_each_function_has_a_role_of_its_own_and_of_it_no_more_than_it_calls() -
         "IngestRole ingest": {
             *("logs:CreateLogStream", "logs:PutLogEvents"),
             *("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"),
-            *("s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:PutObject", "s3:DeleteObject"),
+            *("s3:GetObject", "s3:ListBucket", "s3:PutObject", "s3:DeleteObject"),
             *("s3vectors:CreateIndex", "s3vectors:DeleteIndex", "s3vectors:PutVectors", "s3vectors:DeleteVectors"),
             *("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
         },
