@@ -7,6 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NODE := build/node
 BENCHES := $(filter-out tests/bench/lambda_%,$(wildcard tests/bench/[a-z]*.py)) tests/bench/lambda_runtime.py
 SAM := build/sam
+FAULTS := $(addprefix tests/integration/test_,doomed_producers.py cut_connections.py store_faults.py store_doubts.py)
 # Of the function: that of the account's Lambda to deploy, this machine's to run locally.
 ARCHITECTURE ?= arm64
 HERE := $(patsubst aarch64,arm64,$(shell uname -m))
@@ -14,7 +15,7 @@ HERE := $(patsubst aarch64,arm64,$(shell uname -m))
 PYTHON_313 = $(shell for each in python3.13 $(HOME)/.pyenv/versions/3.13.*/bin/python3.13; do $$each -c 'import pip, sys; print(sys.executable)' 2>/dev/null && break; done)
 export LAMBDA_PYTHON ?= $(PYTHON_313)
 
-.PHONY: run test check bench emulate build deploy local clean
+.PHONY: run test soak check bench emulate build deploy local clean
 
 run: $(VENV)/.run
 	$(BIN)/citestream samples
@@ -23,6 +24,10 @@ run: $(VENV)/.run
 test: $(VENV)/.dev $(NODE)/.done $(SAM)/.done
 	rm -f .coverage .coverage.*
 	COVERAGE_RUN=true $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report term-missing:skip-covered
+
+# Of the tests that have something go wrong at random ten times as many runs; what fails says how to repeat it.
+soak: $(VENV)/.dev
+	FAULT_RUNS=10 $(BIN)/pytest -n auto --maxprocesses 4 --dist load $(FAULTS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -28,10 +28,14 @@ _SHORTEST, _LONGEST = 600, 2500
 
 
 class Hesitant:
-    """Says what is made up of the question, which is a seed, and stops for a moment now and then."""
+    """Says what is made up of the question's seed, and stops for a moment now and then."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
 
     async def answer(self, question: str, passages: Sequence[Passage]) -> AsyncGenerator[str | Ending]:
         seed = int(question.split()[-1])
+        self.asked.append(seed)
         rng = random.Random(seed)
         for event in answer(seed, ""):
             if isinstance(event, Token):
@@ -44,12 +48,16 @@ class Hesitant:
 
 
 @pytest.fixture
-async def url(place: Place, tmp_path: Path) -> AsyncGenerator[str]:
+def answerer() -> Hesitant:
+    return Hesitant()
+
+
+@pytest.fixture
+async def url(place: Place, answerer: Hesitant, tmp_path: Path) -> AsyncGenerator[str]:
     index = SqliteIndex(tmp_path / "index.db", None)
     text = "Tokens live for an hour."
     await index.put(Document("d", "tokens.md", "kb", text), "digest", [Chunk(0, len(text))], None)
     settings = load_settings({}, coalesce_seconds=0, heartbeat_seconds=0.01, max_answers=1000)
-    answerer = Hesitant()
     async with place.log() as log:
         engine = Engine(index, None, answerer, Pipeline(index, answerer), make_hub(settings, log))
         with serving(create_local_app(settings, engine)) as url:
@@ -68,10 +76,13 @@ def collected(url: str, seed: int) -> ContractClient:
 
 
 @runs(25, together=25)
-async def test_what_arrives_is_what_is_kept_byte_for_byte(place: Place, url: str, seeds: list[int]) -> None:
+async def test_what_arrives_is_what_is_kept_byte_for_byte(
+    place: Place, url: str, answerer: Hesitant, seeds: list[int]
+) -> None:
     with ThreadPoolExecutor(8) as clients:
         loop = asyncio.get_running_loop()
         all_collected = await asyncio.gather(*(loop.run_in_executor(clients, collected, url, seed) for seed in seeds))
+    assert sorted(answerer.asked) == seeds
     async with place.log() as log:
         for seed, client in zip(seeds, all_collected, strict=True):
             with repeatable(seed):
