@@ -41,6 +41,7 @@ from tests.s3_vectors_model import Refusal
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 MAX_REQUEST = 20 * 1024 * 1024
+MAX_KEY = 1024
 # The services that moto stands in for.
 MOTO = frozenset({"dynamodb", "s3", "secretsmanager", "sqs", "ssm", "sts"})
 # Whatever moto does not know of S3, it answers with a list of objects: these it knows.
@@ -111,6 +112,8 @@ class AwsServer:
         call = f"{service}.{operation}"
         if failure := self._notes.failure(call):
             return _error(service, failure.code, failure.status, "told to fail by a test", start_response)
+        if service == "s3" and len(path.removeprefix("/").partition("/")[2]) > MAX_KEY:  # WSGI: a character is a byte
+            return _error(service, "KeyTooLongError", 400, f"a key has at most {MAX_KEY} bytes", start_response)
         try:
             if service == "s3vectors":
                 return self._answer_vectors(operation, region, environ, start_response)

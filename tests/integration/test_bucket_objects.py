@@ -55,6 +55,8 @@ async def found(bucket: Bucket, *principals: str) -> list[str]:
         "a?b#c&d=e;f.txt",
         "'\"<>\\{}|^`~.txt",
         "x" * 508 + ".txt",
+        "각" * 150 + ".txt",
+        "文" * 336 + ".txt",
     ],
 )
 async def test_any_name_can_be_a_documents(bucket: Bucket, name: str) -> None:

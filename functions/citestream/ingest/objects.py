@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,8 +11,10 @@ from typing import Any, BinaryIO
 from citestream.aws import Aws, Refused
 from citestream.ingest.access import MAX_BYTES, SUFFIX
 from citestream.ingest.parsed import UnreadableFile
+from citestream.ingest.paths import spellings
 
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "MethodNotAllowed", "PreconditionFailed", "412"})
+_LONGEST_KEY = 1024  # bytes
 # What S3 says where nobody else would understand it.
 _REASONS = {"InvalidObjectState": "it is archived", "400": "it may be encrypted with a key of your own (SSE-C)"}
 
@@ -51,7 +51,7 @@ class DocumentObjects:
 
         Raises UnreadableFile where S3 gives the object, or the list beside it, to nobody.
         """
-        for each in _spellings(key):
+        for each in _keys(key):
             try:
                 head = await self._call("head_object", Key=each, ChecksumMode="ENABLED")
             except Refused as error:
@@ -72,7 +72,7 @@ class DocumentObjects:
             content: bytes = s3.get_object(Bucket=self.bucket, Key=each)["Body"].read(MAX_BYTES + 1)
             return content
 
-        for each in _spellings(key + SUFFIX):
+        for each in _keys(key + SUFFIX):
             try:
                 return await self._aws.run("s3", partial(get, each=each))
             except Refused as error:
@@ -115,9 +115,9 @@ def source(version: str, etag: str, access: bytes | None) -> str:
     return f"{version}:{etag}:{'' if access is None else hashlib.sha256(access).hexdigest()}"
 
 
-def _spellings(key: str) -> Iterable[str]:
-    """The keys that a document's object may have: systems differ in how they write an accent."""
-    return dict.fromkeys((unicodedata.normalize("NFC", key), unicodedata.normalize("NFD", key), key))
+def _keys(key: str) -> list[str]:
+    """The keys that may be meant by it; none that is longer than S3's are, which would be an error to ask for."""
+    return [each for each in spellings(key) if len(each.encode()) <= _LONGEST_KEY]
 
 
 def _require_missing(error: Refused, what: str) -> None:
