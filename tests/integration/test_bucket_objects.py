@@ -208,6 +208,16 @@ async def test_an_object_that_s3_does_not_give_is_listed_with_the_reason(
     assert ((await entry(bucket)).reason, await found(bucket)) == (None, ["a.txt"])
 
 
+async def test_a_credential_that_has_expired_says_nothing_of_the_object(bucket: Bucket, aws_server: AwsServer) -> None:
+    bucket.put("kb/a.txt", "High water is at noon.")
+    assert await handled(bucket, "kb/a.txt")
+    bucket.put("kb/a.txt", "High water is at one.")
+    aws_server.fail("s3", "HeadObject", "", status=400)
+    aws_server.fail("s3", "GetObject", "ExpiredToken", status=400)
+    assert not await handled(bucket, "kb/a.txt")
+    assert ((await entry(bucket)).reason, await found(bucket)) == (None, ["a.txt"])
+
+
 async def test_an_object_that_may_not_be_downloaded_is_listed_and_comes_again(
     aws_server: AwsServer, aws_stores: Stores, bucket: Bucket
 ) -> None:

@@ -16,7 +16,8 @@ from citestream.ingest.paths import spellings
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound", "MethodNotAllowed", "PreconditionFailed", "412"})
 _LONGEST_KEY = 1024  # bytes
 # What S3 says where nobody else would understand it.
-_REASONS = {"InvalidObjectState": "it is archived", "400": "it may be encrypted with a key of your own (SSE-C)"}
+_SSE_C = "it may be encrypted with a key of your own (SSE-C)"
+_REASONS = {"InvalidObjectState": "it is archived", "InvalidRequest": _SSE_C, "400": _SSE_C}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class DocumentObjects:
         """
         for each in _keys(key):
             try:
-                head = await self._call("head_object", Key=each, ChecksumMode="ENABLED")
+                head = await self._head(each)
             except Refused as error:
                 _require_missing(error, "it")
                 continue
@@ -105,6 +106,14 @@ class DocumentObjects:
     async def delete(self, key: str) -> None:
         """Delete an object; S3 tells of it also where there is none."""
         await self._call("delete_object", Key=key)
+
+    async def _head(self, key: str) -> dict[str, Any]:
+        try:
+            return await self._call("head_object", Key=key, ChecksumMode="ENABLED")
+        except Refused as error:
+            if error.code == "400":  # which has no body to say why: the object, or a credential that has expired
+                await self._call("get_object", Key=key, Range="bytes=0-0")
+            raise
 
     async def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         return await self._aws.call("s3", operation, Bucket=self.bucket, **arguments)
