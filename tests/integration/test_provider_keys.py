@@ -7,14 +7,18 @@ import json
 import logging
 import os
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from click.testing import CliRunner
 
 from citestream import provider
 from citestream.aws import Aws
+from citestream.cli import main
 from citestream.provider_keys import Keys, Reference, load_keys, parse_keys
 from tests.aws import AwsServer
+from tests.openai_server import OpenAIServer, Status
 
 KEY = "sk-kept-0123456789abcdef"
 
@@ -121,3 +125,18 @@ async def test_closing_what_litellm_keeps_open_asks_for_no_key(aws_server: AwsSe
     finally:
         provider.use_keys({}, aws)
     assert aws_server.calls() == {}
+
+
+def test_an_ingest_on_this_machine_embeds_with_the_key_that_is_kept_on_aws(
+    parameter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "of this machine")
+    (tmp_path / "tea.md").write_text("Green tea is brewed at 80 degrees.")
+    arguments = ["ingest", str(tmp_path / "tea.md"), "--kb", "drinks", "--data", str(tmp_path / "data")]
+    with OpenAIServer() as openai:
+        reply = openai.reply(Status(401), to="embeddings")
+        env = {"CITESTREAM_EMBEDDING_MODEL": "openai/m", "CITESTREAM_EMBEDDING_API_BASE": openai.base_url}
+        result = CliRunner().invoke(main, arguments, env=env | {"CITESTREAM_KEYS": f"OPENAI_API_KEY=ssm:{parameter}"})
+    assert result.exit_code == 1
+    assert reply.headers["authorization"] == f"Bearer {KEY}"
+    assert KEY not in result.output

@@ -12,7 +12,7 @@ from citestream.ingest.files import find_files
 from citestream.ingest.load import load
 from citestream.model import document_id
 from citestream.settings import Settings
-from citestream.stores import open_embedder, open_index
+from citestream.stores import open_aws, open_embedder, open_index
 
 
 async def ingest(settings: Settings, paths: Sequence[str], kb_id: str) -> bool:
@@ -22,6 +22,7 @@ async def ingest(settings: Settings, paths: Sequence[str], kb_id: str) -> bool:
     """
     found = find_files(paths)
     summary = Summary(kb_id, found)
+    aws = open_aws(settings)  # first: it is the way to the keys of a hosted embedder
     embedder = open_embedder(settings)
     index = open_index(settings, embedder)
     try:
@@ -31,7 +32,9 @@ async def ingest(settings: Settings, paths: Sequence[str], kb_id: str) -> bool:
                 bar.update(1)
     finally:
         await index.aclose()
-        await provider.close()  # of a hosted embedder
+        await provider.close()
+        if aws is not None:
+            await aws.aclose()
         summary.show()
     return not summary.refused
 
