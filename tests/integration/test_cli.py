@@ -174,13 +174,13 @@ def test_remove(data: Path, docs: Path) -> None:
 
 def test_an_embedder_that_refuses_is_one_line(data: Path, docs: Path) -> None:
     with OpenAIServer() as openai:
-        openai.reply(Status(401))
+        openai.reply(Status(401), to="embeddings")
         env = {"CITESTREAM_EMBEDDING_MODEL": "openai/m", "CITESTREAM_EMBEDDING_API_BASE": openai.base_url}
         result = run("ingest", docs, "--kb", "drinks", "--data", data, env=env | {"OPENAI_API_KEY": "only-for-tests"})
     assert result.exit_code == 1
     *_, told, error = result.output.splitlines()
     assert told.startswith("drinks: 0 added, ")
-    assert error.startswith("Error: ")
+    assert error == "Error: The model's provider did not accept this server's credentials."
 
 
 def test_samples_are_loaded_and_questions_printed_that_they_answer(data: Path) -> None:
