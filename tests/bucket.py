@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote_plus
 
@@ -16,6 +14,7 @@ from citestream.retrieval.aws_index import AwsIndex
 from citestream.settings import Settings, load_settings
 from citestream.stores import open_aws_index
 from tests.aws import AwsServer, Stores
+from tests.scripted_server import bag_of_words
 
 
 class QuickAws(Aws):
@@ -29,9 +28,10 @@ class QuickAws(Aws):
 
 
 class WordBag:
-    """An embedder that hashes words: texts with common words are near each other."""
+    """An embedder that hashes words, to which some mean the same; a text without words is like no other."""
 
     dimensions = 64
+    _MEANING: ClassVar[Mapping[str, str]] = {"automobile": "car", "salary": "pay", "holiday": "leave"}
 
     def __init__(self, id: str = "word-bag/64") -> None:
         self.id = id
@@ -40,15 +40,11 @@ class WordBag:
         return 0.5
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        return [_embedded(text) for text in texts]
+        return [self._vector(text) for text in texts]
 
-
-def _embedded(text: str) -> list[float]:
-    vector = [1e-3] * WordBag.dimensions
-    for word in text.lower().split():
-        vector[int.from_bytes(hashlib.blake2b(word.encode(), digest_size=2).digest()) % WordBag.dimensions] += 1
-    length = math.hypot(*vector)
-    return [x / length for x in vector]
+    def _vector(self, text: str) -> list[float]:
+        words = (self._MEANING.get(word, word) for word in text.lower().split())
+        return bag_of_words(" ".join(words), self.dimensions)
 
 
 class Bucket:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import math
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -15,38 +13,15 @@ import pytest
 
 from citestream.errors import WrongIndex
 from citestream.model import Access, Chunk, Document, DocumentEntry, KnowledgeBase, Passage, document_id, may_see
-from citestream.retrieval.embedder import Embedder, Vectors
+from citestream.retrieval.embedder import Embedder
 from citestream.retrieval.index import Index, Indexed, Principals
 from citestream.retrieval.sqlite_index import SqliteIndex
 from citestream.settings import load_settings
 from citestream.stores import open_aws_index
-from tests.bucket import QuickAws
+from tests.bucket import QuickAws, WordBag
 
 #: Opens the test's index as one more process does.
 Open = Callable[[Embedder], Index]
-
-
-class WordBag:
-    """An embedder that hashes words, to which some mean the same; a text without words is like no other."""
-
-    dimensions = 64
-    _MEANING: Mapping[str, str] = {"automobile": "car", "salary": "pay", "holiday": "leave"}
-
-    def __init__(self, id: str = "word-bag/1") -> None:
-        self.id = id
-
-    def weight(self, query: str) -> float:
-        return 0.4
-
-    async def embed(self, texts: Sequence[str]) -> Vectors:
-        return [self._vector(text) for text in texts]
-
-    def _vector(self, text: str) -> list[float]:
-        vector = [1e-3] * self.dimensions
-        for word in text.lower().split():
-            digest = hashlib.blake2b(self._MEANING.get(word, word).encode(), digest_size=2).digest()
-            vector[int.from_bytes(digest, "big") % self.dimensions] += 1
-        return [number / math.hypot(*vector) for number in vector]
 
 
 def open_sqlite(request: pytest.FixtureRequest) -> Open:
@@ -214,7 +189,7 @@ class Meanwhile(WordBag):
         super().__init__()
         self._work = work
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         await self._work()
         return await super().embed(texts)
 
@@ -279,9 +254,9 @@ async def test_what_there_is_is_counted(index: Index) -> None:
 async def test_vectors_of_different_embedders_are_never_mixed(index: Index, open_index: Open) -> None:
     document = await put(index, "kb", "x.md", "apples")
     other = open_index(WordBag("word-bag/2"))
-    with pytest.raises(WrongIndex, match=r"word-bag/1.*word-bag/2"):
+    with pytest.raises(WrongIndex, match=r"word-bag/64.*word-bag/2"):
         await other.search("apples", ["kb"], 8)
-    with pytest.raises(WrongIndex, match=r"word-bag/1.*word-bag/2"):
+    with pytest.raises(WrongIndex, match=r"word-bag/64.*word-bag/2"):
         await put(other, "kb", "y.md", "pears")
     assert await other.document(document.document_id) == document
     assert await listed(index) == ["x.md"]
