@@ -262,7 +262,7 @@ def test_the_ingest_has_its_parameters_at_once_and_as_many_functions_as_its_queu
     assert mapping == {
         "EventSourceArn": {"Fn::GetAtt": ["IngestQueue", "Arn"]},
         "FunctionName": {"Ref": "IngestFunction"},
-        "BatchSize": 10,
+        "BatchSize": 1,
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
         "ScalingConfig": {"MaximumConcurrency": {"Ref": "IngestConcurrency"}},
     }

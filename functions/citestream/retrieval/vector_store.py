@@ -145,9 +145,12 @@ class VectorStore:
         found: list[Candidate] = []
         more: dict[str, Any] = {}
         while True:
-            page = await self._unless_missing("query_vectors", index, returnMetadata=True, **search, **more) or {}
-            found += map(_candidate, page.get("vectors", []))
-            if not page.get("nextToken"):
+            page = await self._unless_missing("query_vectors", index, returnMetadata=True, **search, **more)
+            if page is None:
+                _LOG.warning("nothing can be found in %s of %s: it is not there", index, self._bucket)
+                return found
+            found += map(_candidate, page["vectors"])
+            if not page.get("nextToken") or len(found) >= _MOST_RESULTS:
                 return found
             more = {"nextToken": page["nextToken"]}
 
