@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import reprlib
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -108,11 +109,12 @@ class _Pairs(list[tuple[str, Any]]):
 
 
 def _check(principal: object) -> None:
+    shown = reprlib.repr(principal)  # it may be as long as the file
     if not isinstance(principal, str):
-        raise UnreadableFile(f"{principal!r} is not a principal: not a string")
+        raise UnreadableFile(f"{shown} is not a principal: not a string")
     if not 1 <= len(principal) <= _LONGEST:
-        raise UnreadableFile(f"{principal!r} is not a principal: 1 to {_LONGEST} characters")
+        raise UnreadableFile(f"{shown} is not a principal: 1 to {_LONGEST} characters")
     if not principal.isprintable():
-        raise UnreadableFile(f"{principal!r} is not a principal: it holds characters that can't be shown")
+        raise UnreadableFile(f"{shown} is not a principal: it holds characters that can't be shown")
     if principal == "*":
         raise UnreadableFile("'*' is not a principal: without this file, everybody may read the document")
