@@ -24,6 +24,8 @@ class CuttingProxy:
             self.url = "http://127.0.0.1:{1}".format(*server.sockets[0].getsockname())
             started.set()
             await stop.wait()
+        if pending := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(pending)
         if connections := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(connections)
 

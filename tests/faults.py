@@ -92,6 +92,10 @@ def producing_answer(seed: int) -> Produce:
 # --- logs
 
 
+# So that the clocks of two producers may be two hours apart.
+_KEEP = 2 * KEEP + 60
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a log is, for other processes too: a file, or a table."""
@@ -104,7 +108,7 @@ class Place:
     async def log(self) -> AsyncGenerator[StreamLog]:
         """The log as one more process opens it."""
         if not self.table:
-            file = SqliteStreamLog(self.path, KEEP)
+            file = SqliteStreamLog(self.path, _KEEP)
             yield file
             await file.aclose()
             return
@@ -113,7 +117,7 @@ class Place:
         from tests.bucket import QuickAws
 
         aws = QuickAws()
-        yield DynamoStreamLog(aws, self.table, KEEP)
+        yield DynamoStreamLog(aws, self.table, _KEEP)
         await aws.aclose()
 
 

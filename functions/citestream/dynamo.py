@@ -14,6 +14,10 @@ Item = dict[str, dict[str, Any]]
 #: Who meets another's change of the same item waits for a moment, so often.
 TRIES = 10
 _PAUSE_SECONDS = 0.05
+# Replies say how long they are. One that breaks off in its head looks whole to http.client, and empty: to a read that
+# would be a store with nothing in it. A write is done where its status says so.
+_READS = frozenset({"get_item", "query"})
+_LENGTHS = frozenset({"content-length", "transfer-encoding"})
 
 
 class Table:
@@ -56,7 +60,10 @@ class Table:
         raise StoreUnavailable(f"too many transactions of one item of {self.name} at a time")
 
     async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        return await self.aws.call("dynamodb", operation, TableName=self.name, **arguments)
+        found = await self.aws.call("dynamodb", operation, TableName=self.name, **arguments)
+        if operation in _READS and _LENGTHS.isdisjoint(found["ResponseMetadata"]["HTTPHeaders"]):
+            raise StoreUnavailable(f"dynamodb {operation} of {self.name}: the reply broke off")
+        return found
 
 
 async def pause(attempt: int) -> None:

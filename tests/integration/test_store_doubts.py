@@ -14,15 +14,19 @@ from typing import Any
 
 import pytest
 
+from citestream.aws import Aws
+from citestream.errors import StoreUnavailable
 from citestream.model import Token
+from citestream.streams.dynamo_log import DynamoStreamLog
 from citestream.streams.entry import to_entry
 from citestream.streams.hub import Hub
 from citestream.streams.log import StreamLog, StreamRecord
 from citestream.streams.production import Production
 from tests.aws import AwsServer, Stores
+from tests.cutting_proxy import cutting
 from tests.faults import Place, entries_of, interposed, producing_answer, runs, side_by_side
 from tests.hub_client import Client, check
-from tests.streams import LIMITS, Store, entries, producing, record_of
+from tests.streams import KEEP, LIMITS, Store, entries, producing, record_of
 
 HOUR = 3600.0
 
@@ -175,3 +179,46 @@ async def test_throttling_is_waited_for_or_costs_the_ids(
             check(read, await log.read(stream_id, 0), entries_of(seed, stream_id), whole=True)
 
         await side_by_side(seeds, run)
+
+
+# --- connections to the store
+
+
+@runs(4, together=4)
+async def test_replies_of_the_store_may_break_off_at_any_byte(
+    aws_server: AwsServer, aws_stores: Stores, seeds: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was asked may have been done: it is asked again, and is no conflict."""
+
+    async def run(seed: int) -> None:
+        rng = random.Random(f"replies {seed}")
+        # Two in a row are as many as may be waited for.
+        with cutting(aws_server.url, [rng.randint(1, 200) for _ in range(2)]) as proxy:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+            aws = Aws()
+            aws._client("dynamodb")  # while the environment names this proxy
+            hub = Hub(log := DynamoStreamLog(aws, aws_stores.table, KEEP), LIMITS)
+            client = Client(seed, producing_answer(seed), hub, hub)
+            stream_id = await client.ask()
+            read = await client.read(stream_id, hub)
+            await hub.drain(grace=20)
+            assert proxy.cuts > 0
+            assert read == await log.read(stream_id, 0) == entries_of(seed, stream_id)
+            assert await log.admission.take_slot(f"{seed}", "s", time.time() + 60, 1) is None
+            await aws.aclose()
+
+    await side_by_side(seeds, run)
+
+
+@pytest.mark.parametrize("bytes_of_head", [17, 40, 80])
+async def test_a_reply_that_breaks_off_in_its_head_is_no_empty_store(
+    aws_server: AwsServer, aws_stores: Stores, bytes_of_head: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with cutting(aws_server.url, [bytes_of_head]) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        aws = Aws()
+        log = DynamoStreamLog(aws, aws_stores.table, KEEP)
+        with pytest.raises(StoreUnavailable, match="the reply broke off"):
+            await log.read("s", 0)
+        assert await log.read("s", 0) == []
+        await aws.aclose()
