@@ -38,7 +38,6 @@ class Engine:
 
     index: Index
     embedder: Embedder | None
-    answerer: Answerer
     pipeline: Pipeline
     hub: Hub
     aws: Aws | None = None
@@ -50,7 +49,6 @@ class Engine:
                 stack.push_async_callback(self.aws.aclose)
             stack.push_async_callback(provider.close)
             stack.push_async_callback(self.index.aclose)
-            stack.push_async_callback(self.answerer.aclose)
             stack.push_async_callback(self.hub.aclose)
 
 
@@ -61,7 +59,7 @@ def open_engine(settings: Settings) -> Engine:
     index = open_index(settings, embedder, aws)
     answerer = make_answerer(settings)
     hub = make_hub(settings, open_log(settings, aws))
-    return Engine(index, embedder, answerer, Pipeline(index, answerer), hub, aws)
+    return Engine(index, embedder, Pipeline(index, answerer), hub, aws)
 
 
 def create_app(settings: Settings | None = None, engine: Engine | None = None) -> ASGIApp:

@@ -43,9 +43,6 @@ class Hesitant:
                 await asyncio.sleep(rng.choice([0, 0, 0.002, 0.02]))
         yield Ending("stop")
 
-    async def aclose(self) -> None:
-        pass
-
 
 @pytest.fixture
 def answerer() -> Hesitant:
@@ -59,7 +56,7 @@ async def url(place: Place, answerer: Hesitant, tmp_path: Path) -> AsyncGenerato
     await index.put(Document("d", "tokens.md", "kb", text), "digest", [Chunk(0, len(text))], None)
     settings = load_settings({}, coalesce_seconds=0, heartbeat_seconds=0.01, max_answers=1000)
     async with place.log() as log:
-        engine = Engine(index, None, answerer, Pipeline(index, answerer), make_hub(settings, log))
+        engine = Engine(index, None, Pipeline(index, answerer), make_hub(settings, log))
         with serving(create_local_app(settings, engine)) as url:
             yield url
 

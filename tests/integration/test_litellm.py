@@ -57,7 +57,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
 async def answerer(server: OpenAIServer) -> AsyncGenerator[LiteLLMAnswerer]:
     answerer = LiteLLMAnswerer(("openai/test-model",), api_base=server.base_url)
     yield answerer
-    await answerer.aclose()
+    await provider.close()
     await nothing_runs_on()
 
 
@@ -91,7 +91,7 @@ async def test_the_request_is_the_prompt_with_the_settings(server: OpenAIServer)
         "stream_options": {"include_usage": True},
     }
     assert reply.headers["authorization"] == f"Bearer {KEY}"
-    await answerer.aclose()
+    await provider.close()
 
 
 async def test_a_model_is_asked_without_what_it_does_not_know(server: OpenAIServer, answerer: LiteLLMAnswerer) -> None:
@@ -325,7 +325,7 @@ async def test_a_server_of_ones_own_needs_no_key(server: OpenAIServer, monkeypat
     own = LiteLLMAnswerer(("openai/test-model",), api_base=server.base_url)
     server.reply(*answer("Yes [1]."))
     assert [piece async for piece in ask(own)] == ["Yes [1].", Ending("stop", Usage(100, 1))]
-    await own.aclose()
+    await provider.close()
 
 
 async def test_preload_leaves_nothing_to_import_to_the_first_answer(
@@ -360,6 +360,7 @@ seen = []
 WATCHED = {"socket.connect": 1, "socket.getaddrinfo": 0, "socket.gethostbyname": 0, "socket.sendto": 1}
 sys.addaudithook(lambda event, args: event in WATCHED and seen.append(args[WATCHED[event]]))
 
+from citestream import provider
 from citestream.answer.litellm import LiteLLMAnswerer
 from citestream.model import Passage
 from citestream.retrieval.litellm_embedder import LiteLLMEmbedder
@@ -381,7 +382,7 @@ async def main():
     passages = [Passage("c", "d", "n", "k", "t", 0, 1, None, None, 1.0)]
     pieces = [[piece async for piece in answerer.answer("q", passages)][:-1] for answerer in answerers]
     vectors = await embedder.embed(["one", "two"])
-    await embedder.aclose()
+    await provider.close()
     awaited = ("openai.resources", "boto3", "botocore", "httpcore")
     late = [name for name in set(sys.modules) - warm if name.startswith(awaited)]
     facts = {"pieces": pieces, "vectors": len(vectors), "seen": seen, "env": os.environ.get("STRAY"), "late": late}
@@ -420,6 +421,7 @@ async def test_import_answers_and_vectors_reach_out_to_the_providers_alone(
 MISSING = """
 import asyncio, sys
 sys.modules["litellm"] = None
+from citestream import provider
 from citestream.answer.litellm import LiteLLMAnswerer
 from citestream.model import Passage
 
@@ -438,7 +440,7 @@ for _ in range(2):
         asyncio.run(ask())
     except Exception as error:
         print(repr(error), error.code, error.retryable)
-asyncio.run(answerer.aclose())
+asyncio.run(provider.close())
 """
 
 

@@ -175,7 +175,6 @@ async def test_its_own_server_needs_no_key(models: Models, monkeypatch: pytest.M
     monkeypatch.setenv("OPENAI_API_BASE", "http://127.0.0.1:9")  # nobody is there
     own = LiteLLMEmbedder("openai/nomic-embed-text", 1536, models.openai.base_url)
     assert len(await own.embed(["a"])) == 1
-    await own.aclose()
 
 
 def test_vectors_of_other_models_or_dimensions_have_other_ids() -> None:

@@ -267,9 +267,6 @@ class Scripted:
             yield piece
         yield Ending("stop")
 
-    async def aclose(self) -> None:
-        return None
-
 
 async def events(index: OneIndex, answerer: Scripted, **question: object) -> list[Event]:
     asked = Question("How long do tokens live?", ("kb",), **question)  # type: ignore[arg-type]

@@ -40,7 +40,3 @@ class Answerer(Protocol):
         Raises ``AnswerError``.
         """
         ...
-
-    async def aclose(self) -> None:
-        """Let go of what is kept for further answers."""
-        ...

@@ -55,9 +55,6 @@ class ExtractiveAnswerer:
             yield f"{' ' if i else ''}{_marked(candidate)}"
         yield Ending("stop")
 
-    async def aclose(self) -> None:
-        return None
-
 
 def _marked(candidate: _Candidate) -> str:
     """The marker goes before the full stop, where writers put it."""

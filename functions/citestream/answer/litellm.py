@@ -57,10 +57,6 @@ class LiteLLMAnswerer:
         """Begin to import LiteLLM in the background. Raises ``ModuleNotFoundError`` where it is not installed."""
         provider.preload(*self._models)
 
-    async def aclose(self) -> None:
-        """Close the connections that are kept for further answers, this process's all."""
-        await provider.close()
-
     async def answer(self, question: str, passages: Sequence[Passage]) -> AsyncGenerator[str | Ending]:
         upstream = await self._begin(messages(question, passages))
         async with aclosing(upstream.pieces) as pieces:

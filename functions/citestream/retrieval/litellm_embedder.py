@@ -58,10 +58,6 @@ class LiteLLMEmbedder:
         """Ask for one vector. Raises EmbeddingFailed where it can't be had, or has other dimensions."""
         await self.embed(["dimensions"])
 
-    async def aclose(self) -> None:
-        """Close the connections that are kept for further requests, this process's all."""
-        await provider.close()
-
     async def embed(self, texts: Sequence[str]) -> Vectors:
         slots = asyncio.Semaphore(_AT_ONCE)
         batches = [texts[start : start + self._batch] for start in range(0, len(texts), self._batch)]
