@@ -192,8 +192,9 @@ async def test_replies_of_the_store_may_break_off_at_any_byte(
 
     async def run(seed: int) -> None:
         rng = random.Random(f"replies {seed}")
-        # Two in a row are as many as may be waited for.
-        with cutting(aws_server.url, [rng.randint(1, 200) for _ in range(2)]) as proxy:
+        # Each reply has a connection of its own. Two in a row are as many as may be waited for.
+        whole = [1_000_000] * rng.randint(0, 12)
+        with cutting(aws_server.url, [*whole, rng.randint(1, 200), rng.randint(1, 200)]) as proxy:
             monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
             aws = Aws()
             aws._client("dynamodb")  # while the environment names this proxy
@@ -202,8 +203,10 @@ async def test_replies_of_the_store_may_break_off_at_any_byte(
             stream_id = await client.ask()
             read = await client.read(stream_id, hub)
             await hub.drain(grace=20)
-            assert proxy.cuts > 0
-            assert read == await log.read(stream_id, 0) == entries_of(seed, stream_id)
+            assert proxy.cuts > 0 or len(whole) > 6
+            # Only where the reply to the repeated write broke off, too, it is unknown what is kept.
+            check(read, await log.read(stream_id, 0), entries_of(seed, stream_id), whole=True)
+            assert read[-1].event == "done"
             assert await log.admission.take_slot(f"{seed}", "s", time.time() + 60, 1) is None
             await aws.aclose()
 

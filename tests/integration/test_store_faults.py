@@ -128,6 +128,16 @@ async def test_any_call_may_fail(log: StreamLog, done: bool) -> None:
     await side_by_side(range(len(CALLS)), run)
 
 
+async def test_a_stream_whose_beginning_was_not_confirmed_does_not_keep_its_key(log: StreamLog) -> None:
+    """Its record is there, and nobody produces it: who repeats the request gets an answer and not that one's end."""
+    fault = Fault("create", 1, 1, done=True)
+    hub = Hub(interposed(log, fault.around), LIMITS)
+    client = Client(1, producing_answer(1), hub, hub)
+    stream_id = await client.ask()
+    assert fault.hits == 1
+    assert await client.read(stream_id, hub) == entries_of(1, stream_id)
+
+
 @runs(20, together=20)
 async def test_calls_may_fail_for_any_time(log: StreamLog, seeds: list[int]) -> None:
     async def run(seed: int) -> None:

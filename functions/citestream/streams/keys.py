@@ -44,6 +44,8 @@ class Keys:
         await self._log.admission.withdraw(key.name, stream_id)
 
     async def _stands(self, claim: Claim, key: RequestKey) -> bool:
+        if claim.claimed_at == 0:  # withdrawn, though its record may be there: nobody knew that it was written
+            return False
         patient_until = time.monotonic() + _PATIENCE_SECONDS
         while (record := await self._log.get(claim.stream_id)) is None:
             now = await self._log.admission.claimed(key.name)
