@@ -440,9 +440,9 @@ def test_streams_hold_what_they_promise_in_a_file(tmp_path: Path) -> None:
     def opened(number: int) -> Callable[[], StreamLog]:
         return lambda: SqliteStreamLog(tmp_path / f"{number}.db", KEEP)
 
-    check(opened, examples=45, steps=35)
+    check(opened, examples=80, steps=40)
 
 
 def test_streams_hold_what_they_promise_in_a_table(aws_stores: Stores, instances: Any) -> None:
     store = DynamoStore(aws_stores.table, instances)
-    check(lambda number: lambda: store.log(KEEP), examples=4, steps=20)
+    check(lambda number: lambda: store.log(KEEP), examples=3, steps=20)
