@@ -26,11 +26,15 @@ class QuickAws(Aws):
         super().__init__()
         self._clients = self._made.setdefault(os.environ["AWS_ENDPOINT_URL"], {})
 
+    async def aclose(self) -> None:
+        self._clients = {}  # others have them, too
+        await super().aclose()
+
 
 class WordBag:
     """An embedder that hashes words, to which some mean the same; a text without words is like no other."""
 
-    dimensions = 64
+    dimensions = 256
     _MEANING: ClassVar[Mapping[str, str]] = {"automobile": "car", "salary": "pay", "holiday": "leave"}
 
     def __init__(self, id: str = "word-bag/64") -> None:

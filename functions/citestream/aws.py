@@ -101,8 +101,10 @@ class Aws:
         self._executor.submit(self._client, service)
 
     async def aclose(self) -> None:
-        """Wait for running calls."""
+        """Wait for running calls, then close the connections."""
         await asyncio.to_thread(self._executor.shutdown)
+        for client in self._clients.values():
+            client.close()
 
     def _seconds(self, service: str) -> tuple[float, float]:
         if self._patient:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from functools import cache
@@ -34,6 +35,8 @@ def __getattr__(name: str) -> Any:
 
 @cache
 def _made(name: str) -> Any:
+    for chatty in ("httpx", "botocore"):  # they tell each request
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     return _MAKERS[name]()
 
 

@@ -88,7 +88,12 @@ async def ask(operation: Operation, *, model: str, api_base: str | None = None, 
 
 
 async def _abandon(stream: Any) -> None:
-    """Close a stream that nobody has read from: LiteLLM closes the connection of one that has been read from only."""
+    """Close a stream that nobody has read from: LiteLLM closes the connection of one that has been read from only.
+
+    What is no stream is there as a whole, and leaves nothing open.
+    """
+    if not hasattr(stream, "aclose"):
+        return
     reading = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0)
     reading.cancel()

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
 import re
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -22,6 +24,8 @@ from citestream.errors import StoreUnavailable
 
 _log = logging.getLogger("citestream")
 
+# Before what could not be read is asked for again.
+_PAUSE_SECONDS = 5.0
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 _REFERENCE = re.compile(
     r"(?:(?P<scheme>secretsmanager|ssm):(?P<short>[\w/+=.@:-]+)"
@@ -118,14 +122,20 @@ class Keys:
         self._missing = dict(references)
         self._aws = aws
         self._reading = threading.Lock()
+        self._due_at = -math.inf
 
     async def in_place(self) -> None:
-        """Read those that have not been read: all at first, afterwards what failed."""
-        if self._missing:
+        """Read those that have not been read: all at first, afterwards, now and then, what failed."""
+        if self._is_due():
             await asyncio.to_thread(self._read)
+
+    def _is_due(self) -> bool:
+        return bool(self._missing) and time.monotonic() >= self._due_at
 
     def _read(self) -> None:
         with self._reading:
-            found = asyncio.run(load_keys(self._missing, self._aws))
-            os.environ.update(found)
-            self._missing = {name: reference for name, reference in self._missing.items() if name not in found}
+            if self._is_due():  # nobody has been faster
+                found = asyncio.run(load_keys(self._missing, self._aws))
+                os.environ.update(found)
+                self._missing = {name: reference for name, reference in self._missing.items() if name not in found}
+                self._due_at = time.monotonic() + _PAUSE_SECONDS

@@ -153,11 +153,11 @@ async def test_cancelling_ends_the_requests(models: Models) -> None:
     assert all([await reply.closed_by_client() for reply in waiting])
 
 
-async def test_check_names_the_model_and_both_dimensions(models: Models) -> None:
-    await embedder(BEDROCK, dimensions=512).check()
+async def test_other_dimensions_are_refused_by_name(models: Models) -> None:
+    await embedder(BEDROCK, dimensions=512).embed(["a"])
     answer_titan(models.bedrock.reply(to="invoke"), 256)
     with pytest.raises(EmbeddingFailed) as failed:
-        await embedder(BEDROCK, dimensions=512).check()
+        await embedder(BEDROCK, dimensions=512).embed(["a"])
     assert failed.value.message == (
         "The embedding model bedrock/amazon.titan-embed-text-v2:0 gives vectors of 256 dimensions, not of 512."
     )

@@ -99,15 +99,18 @@ async def test_keys_are_read_once_for_the_process(
     assert aws_server.calls() == {"ssm.PutParameter": 1, "ssm.GetParameter": 1}
 
 
-async def test_a_key_that_could_not_be_read_is_read_for_the_next_request(
-    aws_server: AwsServer, parameter: str, variable: str, aws: Aws
+async def test_a_key_that_could_not_be_read_is_read_a_little_later(
+    aws_server: AwsServer, parameter: str, variable: str, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aws_server.fail("ssm", "GetParameter", "AccessDeniedException")
     keys = Keys(parse_keys(f"{variable}=ssm:{parameter}"), aws)
     await keys.in_place()
+    await keys.in_place()
     assert os.environ[variable] == "of this machine"
+    monkeypatch.setattr(keys, "_due_at", 0.0)
     await keys.in_place()
     assert os.environ[variable] == KEY
+    assert aws_server.calls()["ssm.GetParameter"] == 2
 
 
 async def test_litellm_is_given_out_with_its_keys_in_place(parameter: str, variable: str, aws: Aws) -> None:

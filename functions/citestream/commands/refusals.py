@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from citestream.aws import Denied
+
 # What a user of the command line needs to be allowed, by what boto3 calls for it.
 _NEEDED = {
     "GetBucketTagging": "s3:GetBucketTagging",
@@ -16,7 +18,6 @@ _NEEDED = {
     "BatchGetItem": "dynamodb:BatchGetItem",
     "Query": "dynamodb:Query",
 }
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "403"})
 _UNKNOWN = {"NoSuchBucket": "bucket", "404": "bucket", "ResourceNotFoundException": "table"}
 
 
@@ -28,14 +29,16 @@ def told(error: Exception, named: str) -> str:
     if isinstance(cause, NoCredentialsError):
         return "there are no credentials for AWS: `aws configure` sets some up, AWS_PROFILE chooses among them"
     if isinstance(cause, ClientError):
-        return _refusal(cause.operation_name, cause.response["Error"], named)
+        return _refusal(cause.operation_name, cause.response["Error"], named, denied=isinstance(error, Denied))
     return " ".join(str(error).split())
 
 
-def _refusal(operation: str, error: Mapping[str, Any], named: str) -> str:
+def _refusal(operation: str, error: Mapping[str, Any], named: str, *, denied: bool) -> str:
     code, message = error.get("Code", ""), " ".join(str(error.get("Message", "")).split())
-    if code in _DENIED:
-        return f"AWS does not allow {operation}: the permission {_NEEDED[operation]} is missing ({message})"
+    if denied:
+        return (
+            f"AWS does not allow {operation}: the permission {_NEEDED.get(operation, 'for it')} is missing ({message})"
+        )
     if code in _UNKNOWN:
         return f"there is no {_UNKNOWN[code]} {named}"
     return f"AWS refuses {operation}: {code}: {message}"

@@ -29,9 +29,12 @@ async def bring_back(aws: Aws, queue_url: str, event: Any, reply: dict[str, Any]
     if not entries:
         return
     try:
-        await aws.call("sqs", "change_message_visibility_batch", QueueUrl=queue_url, Entries=entries)
+        done = await aws.call("sqs", "change_message_visibility_batch", QueueUrl=queue_url, Entries=entries)
+        trouble = ", ".join(each["Code"] for each in done.get("Failed", []))
     except (StoreUnavailable, Refused) as error:
-        _LOG.warning("messages come again at the queue's own time only: %s", error)
+        trouble = str(error)
+    if trouble:
+        _LOG.warning("messages come again at the queue's own time only: %s", trouble)
 
 
 def pause(received: int) -> int:

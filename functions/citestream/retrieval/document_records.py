@@ -27,6 +27,7 @@ from citestream.retrieval.vector_store import Version
 _KEPT_SECONDS = 15 * 86_400
 _LEFT = "left_"
 _MOST_GETS = 100
+_LONGEST_KEY = 1_024
 # Why a transaction may be cancelled that is fine: documents of one knowledge base share its record.
 _PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
@@ -101,9 +102,10 @@ class DocumentRecords:
 
     async def entries(self, kb_id: str, after: str, limit: int) -> list[DocumentRecord]:
         """The knowledge base's documents by name, from the first behind ``after``."""
-        # No name is empty, and no name is nothing: a space is before all that can be shown.
+        # No key of an index may be empty: this one is before every name. Nor may it be longer than any name can be.
+        behind = after.encode()[:_LONGEST_KEY].decode(errors="ignore") or "\0"
         items = await self._table.query(
-            {":kb": kb_id, ":after": after or " "},
+            {":kb": kb_id, ":after": behind},
             limit,
             IndexName="by_kb",
             KeyConditionExpression="kb_id = :kb AND #name > :after",

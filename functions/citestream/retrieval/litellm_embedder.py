@@ -54,10 +54,6 @@ class LiteLLMEmbedder:
         """Begin to import LiteLLM in the background. Raises ``ModuleNotFoundError`` where it is not installed."""
         provider.preload(self._model, operation="aembedding")
 
-    async def check(self) -> None:
-        """Ask for one vector. Raises EmbeddingFailed where it can't be had, or has other dimensions."""
-        await self.embed(["dimensions"])
-
     async def embed(self, texts: Sequence[str]) -> Vectors:
         slots = asyncio.Semaphore(_AT_ONCE)
         batches = [texts[start : start + self._batch] for start in range(0, len(texts), self._batch)]
