@@ -18,16 +18,22 @@ class CuttingProxy:
         self._after = list(after)
         self.cuts = 0
         self.url = ""
+        # Asyncio holds what waits for a stream by weak references alone.
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def serve(self, started: threading.Event, stop: asyncio.Event) -> None:
-        async with await asyncio.start_server(self._connection, "127.0.0.1", 0) as server:
+        async with await asyncio.start_server(self._accept, "127.0.0.1", 0) as server:
             self.url = "http://127.0.0.1:{1}".format(*server.sockets[0].getsockname())
             started.set()
             await stop.wait()
-        if pending := asyncio.all_tasks() - {asyncio.current_task()}:
-            await asyncio.wait(pending)
-        if connections := asyncio.all_tasks() - {asyncio.current_task()}:
-            await asyncio.wait(connections)
+        while self._serving:
+            await asyncio.wait(self._serving)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._connection(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        await task
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         limit = self._after.pop(0) if self._after else None
