@@ -51,7 +51,7 @@ class Stale:
         return self._rng.choice(self._records)
 
 
-@runs(10, together=10)
+@runs(5, together=5)
 async def test_what_is_read_late_is_read_whole_all_the_same(
     log: StreamLog, seeds: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

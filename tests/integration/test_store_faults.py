@@ -138,7 +138,7 @@ async def test_a_stream_whose_beginning_was_not_confirmed_does_not_keep_its_key(
     assert await client.read(stream_id, hub) == entries_of(1, stream_id)
 
 
-@runs(20, together=20)
+@runs(10, together=10)
 async def test_calls_may_fail_for_any_time(log: StreamLog, seeds: list[int]) -> None:
     async def run(seed: int) -> None:
         await faulty_run(seed, Fault.of(seed), log)
