@@ -232,6 +232,14 @@ async def test_a_producer_that_was_taken_over_stops_and_its_readers_go_on_from_t
     assert [first, *[entry async for entry in reader]] == await log.read(stream_id, 0)
 
 
+async def test_a_producer_that_was_taken_over_notices_while_it_has_nothing_to_write(hub: Hub, log: StreamLog) -> None:
+    stream_id = await hub.start("me", producing(Token("a"), asyncio.Event()))
+    reader = hub.follow(stream_id)
+    first = await anext(reader)
+    await log.append(stream_id, "another", to_entry(done(stream_id), 2))
+    assert [first, *[entry async for entry in reader]] == await log.read(stream_id, 0)
+
+
 async def test_the_lease_is_renewed(store: Store) -> None:
     hub = Hub(store.log(), Limits(lease=1, cancel_poll=0.01))
     stream_id = await hub.start("me", producing(asyncio.Event()))

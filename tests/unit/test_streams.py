@@ -18,7 +18,7 @@ from citestream.model import Event, Passage, Results, Token
 from citestream.sse.frames import FRAME_LIMIT
 from citestream.streams.entry import Entry, split_results, to_entry, to_frame
 from citestream.streams.hub import Hub
-from citestream.streams.log import StreamRecord
+from citestream.streams.log import Fenced, StreamRecord
 from citestream.streams.production import Limits
 from citestream.streams.sqlite_log import SqliteStreamLog
 from tests.streams import LIMITS, Produce, done, entries, producing, record_of
@@ -393,3 +393,14 @@ async def test_a_log_that_can_not_be_opened_refuses_the_start(tmp_path: Path) ->
     with pytest.raises(StoreUnavailable):
         await hub.start("me", producing())
     await hub.aclose()
+
+
+async def test_a_producer_that_was_away_until_its_stream_was_removed_writes_no_more(tmp_path: Path) -> None:
+    log = SqliteStreamLog(tmp_path / "streams.db", keep=60)
+    for stream_id, lease in (("stalled", -61.0), ("other", 10.0)):
+        await log.create(StreamRecord(stream_id, "me", "p", time.time() + lease))
+    await log.append("other", "p", to_entry(done("other"), 1))  # removes the first
+    with pytest.raises(Fenced, match="removed"):
+        await log.append("stalled", "p", to_entry(Token("late"), 1))
+    assert await log.read("stalled", 0) == []
+    await log.aclose()

@@ -219,6 +219,8 @@ class DocumentRecords:
         for attempt in range(TRIES):
             request = {self._table.name: {"Keys": wanted, "ConsistentRead": True}}
             reply = await self._table.aws.call("dynamodb", "batch_get_item", RequestItems=request)
+            if "Responses" not in reply:
+                raise StoreUnavailable(f"dynamodb batch_get_item of {self._table.name}: the reply broke off")
             items = map(from_item, reply["Responses"].get(self._table.name, []))
             found += [_document(item["pk"].removeprefix("D#"), item) for item in items]
             wanted = reply.get("UnprocessedKeys", {}).get(self._table.name, {}).get("Keys", [])

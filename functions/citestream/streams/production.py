@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable
@@ -234,19 +235,30 @@ class Production:
 
     async def _watch(self) -> None:
         """Keep the lease, and notice a cancel that another process has asked for."""
-        renew_at = time.monotonic() + self._limits.lease / 3
+        renew_at = time.monotonic() + self._renewal()
         while True:
             await asyncio.sleep(self._limits.cancel_poll)
             try:
                 if time.monotonic() >= renew_at:
                     await self._renew(time.time() + self._limits.lease)
-                    renew_at = time.monotonic() + self._limits.lease / 3
+                    renew_at = time.monotonic() + self._renewal()
                 record = await self._log.get(self.stream_id)
             except StoreUnavailable:
                 _LOG.warning("stream %s: its log does not answer", self.stream_id)
                 continue
             if record is not None and record.cancelled:
                 self.stop(CANCELLED)
+            elif record is not None and record.ended_at is not None and not self._is_ending():
+                _LOG.warning("stream %s was taken over: stopped", self.stream_id)
+                self.stop(None)
+
+    def _is_ending(self) -> bool:
+        """Whether the end that the log has may be our own."""
+        return self._ended or (self._writing is not None and not self._writing.done())
+
+    def _renewal(self) -> float:
+        """Seconds to the next renewal: at random, since many streams may have begun together."""
+        return self._limits.lease / 3 * random.uniform(0.7, 1)  # noqa: S311  no secret
 
     async def _renew(self, until: float) -> None:
         slots = [self._slot.renew(until)] if self._slot else []

@@ -96,6 +96,8 @@ def _append(connection: sqlite3.Connection, stream_id: str, producer: str, entry
     try:
         with transaction(connection):
             connection.execute("INSERT INTO events (stream_id, n, producer, event, data) VALUES (?, ?, ?, ?, ?)", row)
+            if not connection.execute("SELECT 1 FROM streams WHERE stream_id = ?", (stream_id,)).fetchone():
+                raise Fenced(f"{stream_id} has been removed: its producer was too long away")
             if entry.final:
                 ended = "UPDATE streams SET ended_at = ? WHERE stream_id = ?"
                 connection.execute(ended, (time.time(), stream_id))
