@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from citestream import provider
 from tests.openai_server import DONE, END, OpenAIServer, delta, finish
 from tests.server import product
 from tests.sse import STREAM, Frame, ask, frames
@@ -157,6 +158,16 @@ async def test_delete_stops_the_answer_and_the_model(openai: OpenAIServer, libra
             assert await reply.closed_by_client()
     assert b'event: failure\ndata: {"code":"cancelled"' in received
     assert received.count(b"event: failure") == 1
+
+
+async def test_an_answer_that_takes_too_long_ends_and_the_model_with_it(openai: OpenAIServer, library: Path) -> None:
+    await provider.library()  # its import takes longer than the answer may
+    with product(data=library, model="openai/m", api_base=openai.base_url, answer_seconds=2) as url:
+        reply = openai.reply(delta("It goes "))
+        async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+            response = await client.post("/api/v1/search", json={"query": "access token"}, headers=STREAM)
+        assert await reply.closed_by_client()
+    assert b'event: failure\ndata: {"code":"timeout"' in response.content
 
 
 async def test_a_broken_connection_is_no_cancel(openai: OpenAIServer, library: Path) -> None:
