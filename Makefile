@@ -15,6 +15,9 @@ HERE := $(patsubst aarch64,arm64,$(shell uname -m))
 PYTHON_313 = $(shell for each in python3.13 $(HOME)/.pyenv/versions/3.13.*/bin/python3.13; do $$each -c 'import pip, sys; print(sys.executable)' 2>/dev/null && break; done)
 export LAMBDA_PYTHON ?= $(PYTHON_313)
 
+# A file stays in one process, for its fixtures; in the order of the tree, where the quick ones come last.
+IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 .PHONY: run test soak check bench emulate build deploy local clean
 
 run: $(VENV)/.run
@@ -23,7 +26,7 @@ run: $(VENV)/.run
 
 test: $(VENV)/.dev $(NODE)/.done $(SAM)/.done
 	rm -f .coverage .coverage.*
-	COVERAGE_RUN=true $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report term-missing:skip-covered
+	COVERAGE_RUN=true $(BIN)/pytest $(IN_PARALLEL) --durations 15 --cov --cov-report term-missing:skip-covered
 
 # Of the tests that have something go wrong at random ten times as many runs; what fails says how to repeat it.
 soak: $(VENV)/.dev
