@@ -219,7 +219,7 @@ def test_clocks_may_differ_by_the_leeway(issuer: Issuer, library: Path) -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000,
         b'HTTP/1.1 200 OK\r\n\r\n{"keys":' + b"[" * 100_000,
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b'{"keys":[]}'),
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b'{"keys":[]}', mtime=0),
         b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n",
         b"HTTP/1.1 302 Found\r\nLocation: http://[\r\n\r\n",
     ],
