@@ -15,8 +15,9 @@ HERE := $(patsubst aarch64,arm64,$(shell uname -m))
 PYTHON_313 = $(shell for each in python3.13 $(HOME)/.pyenv/versions/3.13.*/bin/python3.13; do $$each -c 'import pip, sys; print(sys.executable)' 2>/dev/null && break; done)
 export LAMBDA_PYTHON ?= $(PYTHON_313)
 
-# A file stays in one process, for its fixtures; in the order of the tree, where the quick ones come last.
-IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Three processes keep two cores busy, since many tests wait for others. A file stays in one, for its fixtures; in the
+# order of the tree, where the quick ones come last.
+IN_PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test soak check bench emulate build deploy local clean
 

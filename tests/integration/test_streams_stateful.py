@@ -440,7 +440,7 @@ def test_streams_hold_what_they_promise_in_a_file(tmp_path: Path) -> None:
     def opened(number: int) -> Callable[[], StreamLog]:
         return lambda: SqliteStreamLog(tmp_path / f"{number}.db", KEEP)
 
-    check(opened, examples=80, steps=40)
+    check(opened, examples=50, steps=40)
 
 
 def test_streams_hold_what_they_promise_in_a_table(aws_stores: Stores, instances: Any) -> None:
