@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote_plus
+
+import pytest
 
 from citestream.aws import Aws
 from citestream.ingest.bucket import BucketIngest
@@ -66,9 +68,9 @@ class Bucket:
         self.stores = stores
         self.client = server.client
         self.settings: Settings = load_settings(stores.environ, text_search=text_search)
-        aws, embedder = aws or QuickAws(), embedder or WordBag()
-        self.index: AwsIndex = open_aws_index(self.settings, embedder, aws)
-        self.ingest = BucketIngest(aws, stores.documents_bucket, self.index.writer, embedder)
+        self.aws, embedder = aws or QuickAws(), embedder or WordBag()
+        self.index: AwsIndex = open_aws_index(self.settings, embedder, self.aws)
+        self.ingest = BucketIngest(self.aws, stores.documents_bucket, self.index.writer, embedder)
 
     def put(self, key: str, body: str | bytes) -> None:
         data = body.encode() if isinstance(body, str) else body
@@ -104,4 +106,11 @@ class Bucket:
         return {"indexes": indexes, "vectors": keys, "texts": [each["Key"] for each in texts], "left": left}
 
     async def aclose(self) -> None:
-        await self.index.aclose()
+        await self.aws.aclose()
+
+
+@pytest.fixture
+async def bucket(aws_server: AwsServer, aws_stores: Stores) -> AsyncIterator[Bucket]:
+    made = Bucket(aws_server, aws_stores)
+    yield made
+    await made.aclose()

@@ -97,7 +97,10 @@ class Aws:
             raise StoreUnavailable(f"{service}: {error}") from error
 
     def preload(self, service: str) -> None:
-        """Begin to make the service's client, which takes some 0.2 s the first time; the next call waits for it."""
+        """Begin to make the service's client, which takes some 0.2 s the first time; the next call waits for it.
+
+        Where that fails, the next call fails by it, too.
+        """
         self._executor.submit(self._client, service)
 
     async def aclose(self) -> None:

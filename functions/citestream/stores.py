@@ -75,7 +75,7 @@ def open_aws_index(settings: Settings, embedder: Embedder, aws: Aws) -> AwsIndex
     )
     texts = TextStore(aws, settings.text_bucket)
     writer = AwsWriter(kbs, documents, vectors, texts, embedder, text_search=settings.text_search)
-    return AwsIndex(aws, kbs, documents, vectors, texts, embedder, writer)
+    return AwsIndex(kbs, documents, vectors, texts, embedder, writer)
 
 
 def open_bucket(settings: Settings) -> tuple[Aws, BucketIngest]:

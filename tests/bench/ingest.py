@@ -113,7 +113,7 @@ async def on_aws(embedder: Recalling, folder: Path, files: list[SourceFile], few
                 searching(vectors, embedder, by_words=True)
             )
         report["meaning alone"] = await quality(searching(vectors, embedder, by_words=False))
-        await index.aclose()
+        await aws.aclose()
     return report
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
@@ -24,13 +24,6 @@ from tests.bucket import Bucket, QuickAws, WordBag
 T = TypeVar("T")
 NOTHING: dict[str, list[str]] = {"indexes": [], "vectors": [], "texts": [], "left": []}
 LONG = "".join(f"Sentence number {n} tells of the tide. " for n in range(60))
-
-
-@pytest.fixture
-async def bucket(aws_server: AwsServer, aws_stores: Stores) -> AsyncIterator[Bucket]:
-    made = Bucket(aws_server, aws_stores)
-    yield made
-    await made.aclose()
 
 
 async def handled(bucket: Bucket, *keys: str, seconds: float = 900.0) -> list[str]:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 import unicodedata
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -22,13 +22,6 @@ from tests.bucket import Bucket, QuickAws, WordBag
 
 T = TypeVar("T")
 NOTHING: dict[str, list[str]] = {"indexes": [], "vectors": [], "texts": [], "left": []}
-
-
-@pytest.fixture
-async def bucket(aws_server: AwsServer, aws_stores: Stores) -> AsyncIterator[Bucket]:
-    made = Bucket(aws_server, aws_stores)
-    yield made
-    await made.aclose()
 
 
 async def handled(bucket: Bucket, *keys: str) -> bool:

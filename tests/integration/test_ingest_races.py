@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,7 @@ ID = document_id("kb", "a.txt")
 class CrossedAws(QuickAws):
     """AWS whose operations are crossed by others: ``before`` and ``after`` say what is done there, once.
 
-    The first call of the operation ``slow`` reaches AWS only a while later, whatever becomes of who waits for it.
+    The first call of the operation ``slow`` reaches AWS only when it may ``go_on``, whatever becomes of who waits.
     """
 
     def __init__(self, slow: str = "") -> None:
@@ -34,6 +35,7 @@ class CrossedAws(QuickAws):
         self.after: dict[str, list[Hook]] = {}
         self._slow = slow
         self.reached = asyncio.Event()
+        self.go_on = threading.Event()
 
     async def call(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
         if hooks := self.before.get(operation):
@@ -41,18 +43,19 @@ class CrossedAws(QuickAws):
         if operation == self._slow:
             self._slow = ""
             tell = partial(asyncio.get_running_loop().call_soon_threadsafe, self.reached.set)
-            found = await self.run(service, lambda client: _late(getattr(client, operation), arguments, tell))
+            found = await self.run(service, lambda client: self._late(getattr(client, operation), arguments, tell))
         else:
             found = await super().call(service, operation, **arguments)
         if hooks := self.after.get(operation):
             await hooks.pop(0)()
         return found
 
-
-def _late(call: Callable[..., dict[str, Any]], arguments: dict[str, Any], tell: Callable[[], object]) -> dict[str, Any]:
-    tell()
-    time.sleep(0.3)
-    return call(**arguments)
+    def _late(
+        self, call: Callable[..., dict[str, Any]], arguments: dict[str, Any], tell: Callable[[], object]
+    ) -> dict[str, Any]:
+        tell()
+        assert self.go_on.wait(20)
+        return call(**arguments)
 
 
 async def nothing() -> None:
@@ -61,13 +64,6 @@ async def nothing() -> None:
 
 async def no_answer() -> None:
     raise StoreUnavailable("the answer was lost")
-
-
-@pytest.fixture
-async def bucket(aws_server: AwsServer, aws_stores: Stores) -> AsyncIterator[Bucket]:
-    made = Bucket(aws_server, aws_stores)
-    yield made
-    await made.aclose()
 
 
 async def require_only(bucket: Bucket, text: str) -> None:
@@ -143,6 +139,9 @@ async def test_who_is_cancelled_in_the_midst_of_a_call_leaves_nothing(
     syncing = asyncio.create_task(other.ingest.sync("kb/a.txt"))
     await aws.reached.wait()
     syncing.cancel()
+    # Who did not wait for the call would have cleaned up by then, and the call would come behind that.
+    await asyncio.wait([syncing], timeout=0.3)
+    aws.go_on.set()
     await asyncio.wait([syncing])
     await other.aclose()
     assert {name: len(keys) for name, keys in bucket.stored().items()} == ONE

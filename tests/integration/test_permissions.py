@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -18,7 +18,7 @@ from citestream.ingest.worker import work
 from citestream.streams.dynamo_log import DynamoStreamLog
 from citestream.streams.entry import to_entry
 from citestream.streams.log import StreamRecord
-from tests.aws import AwsServer, Stores
+from tests.aws import Stores
 from tests.bucket import Bucket, QuickAws
 from tests.sam import TEMPLATE
 from tests.streams import done
@@ -137,13 +137,6 @@ def check(role: str, stores: Stores, needs: list[Need]) -> None:
     assert [need for need in needs if not any(allows(statement, need) for statement in held)] == []
     allowed = {action for statement in held for action in _listed(statement["Action"])}
     assert allowed - {need.action for need in needs} - UNSEEN == set()
-
-
-@pytest.fixture
-async def bucket(aws_server: AwsServer, aws_stores: Stores) -> AsyncIterator[Bucket]:
-    made = Bucket(aws_server, aws_stores)
-    yield made
-    await made.aclose()
 
 
 async def test_the_ingest_may_do_what_it_does(bucket: Bucket) -> None:

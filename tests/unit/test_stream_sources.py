@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncGenerator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,21 +16,7 @@ from citestream.retrieval.embedder import EmbeddingFailed
 from citestream.streams.entry import Entry
 from citestream.streams.hub import Hub
 from citestream.streams.sqlite_log import SqliteStreamLog
-from tests.streams import LIMITS, entries, producing, record_of
-
-
-@pytest.fixture
-async def log(tmp_path: Path) -> AsyncGenerator[SqliteStreamLog]:
-    log = SqliteStreamLog(tmp_path / "streams.db", keep=3600)
-    yield log
-    await log.aclose()
-
-
-@pytest.fixture
-async def hub(tmp_path: Path) -> AsyncGenerator[Hub]:
-    hub = Hub(SqliteStreamLog(tmp_path / "streams.db", keep=3600), LIMITS)
-    yield hub
-    await hub.aclose()
+from tests.streams import entries, producing, record_of
 
 
 @pytest.mark.parametrize("documents", [("d1", "d2"), ()])

@@ -28,20 +28,6 @@ def passage(text: str) -> Passage:
     return Passage("c", "d", "name", "kb", text, 0, len(text), None, None, 1.0)
 
 
-@pytest.fixture
-async def log(tmp_path: Path) -> AsyncGenerator[SqliteStreamLog]:
-    log = SqliteStreamLog(tmp_path / "streams.db", keep=3600)
-    yield log
-    await log.aclose()
-
-
-@pytest.fixture
-async def hub(tmp_path: Path) -> AsyncGenerator[Hub]:
-    hub = Hub(SqliteStreamLog(tmp_path / "streams.db", keep=3600), LIMITS)
-    yield hub
-    await hub.aclose()
-
-
 # --- a log in a file that others use, too
 
 

@@ -39,7 +39,7 @@ async def work(event: Any, ingest: BucketIngest, seconds_left: Callable[[], floa
         except (BadEvent, Late, StoreUnavailable, EmbeddingFailed, WrongIndex) as error:
             _LOG.error("message %s comes again: %s", message.message_id, error)
             failed.append(message.message_id)
-        except Exception:
+        except Exception:  # what is wrong with one message must not bring back the others
             _LOG.exception("message %s comes again: unforeseen", message.message_id)
             failed.append(message.message_id)
     return {"batchItemFailures": [{"itemIdentifier": each} for each in failed]}

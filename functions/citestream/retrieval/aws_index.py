@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
-from citestream.aws import Aws
 from citestream.errors import StoreUnavailable
 from citestream.model import Access, Chunk, Document, DocumentEntry, KnowledgeBase, Passage
 from citestream.retrieval.aws_writer import AwsWriter, require_embedder
@@ -36,7 +35,6 @@ class AwsIndex:
 
     def __init__(
         self,
-        aws: Aws,
         kbs: KbRecords,
         documents: DocumentRecords,
         vectors: VectorStore,
@@ -45,7 +43,6 @@ class AwsIndex:
         writer: AwsWriter,
     ) -> None:
         self.writer = writer
-        self._aws = aws
         self._kbs = kbs
         self._documents = documents
         self._vectors = vectors
@@ -114,7 +111,7 @@ class AwsIndex:
         return await self._now(document_id, self.writer.remove)
 
     async def aclose(self) -> None:
-        await self._aws.aclose()
+        """Nothing is the index's own: the way to AWS is its owner's to close."""
 
     async def _now(self, document_id: str, change: Callable[[DocumentRecord], Awaitable[T]]) -> T:
         """Make the change, whatever the document is by then."""
