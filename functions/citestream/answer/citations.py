@@ -6,18 +6,14 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from citestream.answer.excerpts import best_span
 from citestream.answer.markers import Mark
 from citestream.answer.overlap import Weights, stems
 from citestream.model import Citation, Document, Passage
 from citestream.sentences import sentences
 
-# An excerpt has at most so many sentences, and so many code points.
-_MOST_SENTENCES = 3
-_MOST_CHARACTERS = 700
 # How far from where it was the likeness of an excerpt is looked for, in code points.
 _NEARBY = 1000
-# A longer excerpt must support so much more for each sentence it adds.
-_PRICE_OF_A_SENTENCE = 0.08
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +68,6 @@ def _citation(number: int, passage: Passage, wanted: list[list[str]], weights: W
     )
 
 
-def best_span(text: str, wanted: Sequence[str], weights: Weights) -> tuple[int, int]:
-    """The one to three sentences in a row of ``text`` that hold most of the wanted terms, the fewest that do."""
-    spans = [_cut(span) for span in sentences(text)]
-    best, best_gain = _cut((0, len(text))), -1.0
-    for first in range(len(spans)):
-        for last in range(first, min(first + _MOST_SENTENCES, len(spans))):
-            start, end = spans[first][0], spans[last][1]
-            if end - start > _MOST_CHARACTERS:
-                break
-            gain = weights.recall(wanted, stems(text[start:end])) - _PRICE_OF_A_SENTENCE * (last - first)
-            if gain > best_gain:
-                best, best_gain = (start, end), gain
-    return best
-
-
 def in_place(citation: Citation, document: Document | None) -> Citation:
     """The citation, verbatim in its document as it is now, which may have been replaced since the passage was found.
 
@@ -107,10 +88,6 @@ def in_place(citation: Citation, document: Document | None) -> Citation:
     excerpt = text[first + begin : first + end]
     support = round(citation.support * Weights([wanted]).recall(wanted, stems(excerpt)), 4)
     return replace(citation, excerpt=excerpt, char_start=first + begin, char_end=first + end, support=support)
-
-
-def _cut(span: tuple[int, int]) -> tuple[int, int]:
-    return span[0], min(span[1], span[0] + _MOST_CHARACTERS)
 
 
 def _without_marks(answer: str, marks: Sequence[Mark]) -> tuple[str, list[int]]:
