@@ -1,0 +1,79 @@
+"""The answerer that needs no model."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from citestream.answer.answerer import NO_ANSWER, Ending
+from citestream.answer.extractive import ExtractiveAnswerer, plain
+from citestream.model import Passage
+from tests.answers import GUIDE, POLICY, passage
+
+
+async def extracted(question: str, *passages: Passage) -> tuple[str, Ending]:
+    pieces = [piece async for piece in ExtractiveAnswerer().answer(question, passages)]
+    ending = pieces.pop()
+    assert isinstance(ending, Ending)
+    return "".join(piece for piece in pieces if isinstance(piece, str)), ending
+
+
+async def test_while_a_long_question_is_compared_others_go_on() -> None:
+    text = "".join(chr(0x4E00 + i * 7919 % 20000) for i in range(2000))
+    passages = [passage(f"{text[at:]}{text[:at]}。", f"{at}.md") for at in range(0, 2000, 100)]
+    async with aclosing(ExtractiveAnswerer().answer(text, passages)) as pieces:
+        first = asyncio.ensure_future(anext(pieces))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not first.done()
+        assert "[1]" in str(await first)
+
+
+async def test_the_extractive_answer_quotes_the_sentence_that_answers() -> None:
+    text, ending = await extracted("How long do refresh tokens live?", passage(POLICY), passage(GUIDE))
+    assert text.startswith("Refresh tokens live for 30 days [2].")
+    assert ending == Ending("stop")
+
+
+async def test_it_says_so_when_nothing_answers() -> None:
+    assert await extracted("Who won the chess championship?", passage(GUIDE)) == (NO_ANSWER, Ending("no_answer"))
+
+
+@pytest.mark.parametrize(
+    ("document", "question"),
+    [("The frobnitz wheel is red.", "Is the frobnitz wheel red?"), ("Paris is the capital.", "What is the capital?")],
+)
+async def test_a_short_sentence_is_quoted_too(document: str, question: str) -> None:
+    text, ending = await extracted(question, passage(document))
+    assert (text, ending.finish_reason) == (f"{document[:-1]} [1].", "stop")
+
+
+async def test_it_says_nothing_twice() -> None:
+    text, _ = await extracted("How long do refresh tokens live?", passage(GUIDE), passage(GUIDE, "copy.md", 0.9))
+    assert text.count("Refresh tokens live") == 1
+
+
+async def test_a_heading_says_what_the_sentences_below_it_are_about() -> None:
+    text, _ = await extracted(
+        "What is the refund deadline?",
+        passage("The deadline is 14 days after delivery.", section="Refund"),
+        passage("The deadline is 9 days after the order.", section="Shipping"),
+    )
+    assert "14 days" in text.partition("[1]")[0]
+
+
+@pytest.mark.parametrize(
+    ("quoted", "shown"),
+    [
+        ("See [the guide](https://x.example/a) now", "See the guide now"),
+        ("As shown [12], and [3, 4] and [^2]", "As shown , and and"),
+        ("Run `make run` with **care**", "Run make run with care"),
+        ("- an item\n  on two lines", "an item on two lines"),
+        ("costs $$5 or \\(x\\) [TODO]", "costs 5 or x (TODO)"),
+        ("```\ncode\n```", "code"),
+    ],
+)
+def test_quoted_text_opens_nothing_and_holds_no_marker(quoted: str, shown: str) -> None:
+    assert plain(quoted) == shown
