@@ -70,6 +70,13 @@ class Reply:
     async def arrived(self) -> dict[str, Any]:  # the request's body
         return await asyncio.wait_for(asyncio.wrap_future(self.request), PATIENCE)
 
+    async def played(self) -> None:  # the client, on this thread's loop, has got every piece that was sent so far
+        await self.arrived()
+        played = asyncio.run_coroutine_threadsafe(self.steps.join(), self.loop)
+        await asyncio.wait_for(asyncio.wrap_future(played), PATIENCE)
+        for _ in range(50):
+            await asyncio.sleep(0)
+
     async def closed_by_client(self) -> bool:  # or has read the response to its end
         return await asyncio.wait_for(asyncio.wrap_future(self.abandoned), PATIENCE)
 
@@ -159,6 +166,7 @@ class ScriptedServer:
                 head = b""
             else:
                 await asyncio.sleep(step)
+            steps.task_done()
         if step == END:
             writer.write(b"0\r\n\r\n")
         return step

@@ -1,8 +1,9 @@
-"""Time that stands still until a test lets it pass, for an event loop and for modules that ask ``time``."""
+"""Time that passes when a test says so, for an event loop and for modules that ask ``time``."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,3 +45,24 @@ def told_by(clock: Clock, *modules: str) -> Iterator[None]:
         for module in modules:
             patch.setattr(f"{module}.time", clock)
         yield
+
+
+@dataclass
+class Hurry:
+    """Lets time pass at once for all event loops, besides what passes of itself."""
+
+    ahead: float = 0.0
+    get_clock_info = staticmethod(time.get_clock_info)
+
+    def __call__(self, seconds: float) -> None:
+        self.ahead += seconds
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> Hurry:
+    hurry = Hurry()
+    monkeypatch.setattr("asyncio.base_events.time", hurry)
+    return hurry

@@ -14,9 +14,12 @@ from tests.models import BEDROCK, KINDS, OPENAI, Kind, Models
 from tests.models import litellm as litellm
 from tests.models import models as models
 from tests.scripted_server import CUT, PATIENCE, Reply, Status, Step, Whole, bag_of_words
+from tests.virtual_time import Hurry
+from tests.virtual_time import hurry as hurry
 
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
 SECRET = "what the provider says"
+LATER = {"retry-after": "3600"}
 
 
 def embedder(kind: Kind, dimensions: int = 256, patience: float = 30.0) -> LiteLLMEmbedder:
@@ -94,39 +97,56 @@ async def test_a_busy_provider_is_asked_again_when_it_said(models: Models, kind:
 
 @each_kind
 @pytest.mark.parametrize(
-    ("status", "message", "retryable", "requests"),
+    ("statuses", "message", "retryable"),
     [
-        (Status(400, SECRET), "rejected the request", False, 1),
-        (Status(403, SECRET), "does not let this server use the model", False, 1),
-        (Status(404, SECRET), "does not exist", False, 1),
-        (Status(429, SECRET, {"retry-after": "3600"}), "busy", True, 1),
-        (Status(503, SECRET), "failed", True, 2),
+        pytest.param([Status(400, SECRET)], "rejected the request", False, id="400"),
+        pytest.param([Status(403, SECRET)], "does not let this server use the model", False, id="403"),
+        pytest.param([Status(404, SECRET)], "does not exist", False, id="404"),
+        pytest.param([Status(429, SECRET, LATER)], "busy", True, id="429"),
+        pytest.param([Status(503, SECRET), Status(503, SECRET, LATER)], "failed", True, id="503"),
+        pytest.param([Status(503, SECRET), Status(400, SECRET)], "rejected the request", False, id="503, 400"),
     ],
 )
 async def test_what_patience_does_not_mend_is_a_failure(
     models: Models,
     kind: Kind,
-    status: Status,
+    statuses: list[Status],
     message: str,
     retryable: bool,
-    requests: int,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    for _ in range(requests):
+    for status in statuses:
         models[kind].reply(status, to=kind.embeds_at)
     with pytest.raises(EmbeddingFailed, match=message) as failed, caplog.at_level(logging.INFO):
-        await embedder(kind, patience=0.3).embed(["a"])
+        await embedder(kind).embed(["a"])
     assert failed.value.retryable is retryable
-    assert 1 <= len(models[kind].replies) <= requests
+    assert len(models[kind].replies) == len(statuses)
     assert SECRET not in caplog.text + str(failed.value)
     assert all(message.startswith(f"{kind.embedding_model}: ") for message in caplog.messages)
 
 
 @each_kind
-async def test_a_response_that_does_not_come_is_a_failure(models: Models, kind: Kind) -> None:
+async def test_a_provider_that_fails_on_is_asked_until_patience_ends(models: Models, kind: Kind, hurry: Hurry) -> None:
+    for _ in range(2):
+        models[kind].reply(Status(503), to=kind.embeds_at)
+    last = models[kind].reply(to=kind.embeds_at)
+    embedding = asyncio.create_task(embedder(kind, patience=1000.0).embed(["a"]))
+    await last.arrived()
+    hurry(1000.0)
+    last.send(Status(503))
+    with pytest.raises(EmbeddingFailed):
+        await embedding
+    assert len(models[kind].replies) == 3
+
+
+@each_kind
+async def test_a_response_that_does_not_come_is_a_failure(models: Models, kind: Kind, hurry: Hurry) -> None:
     reply = models[kind].reply(to=kind.embeds_at)
+    embedding = asyncio.create_task(embedder(kind, patience=5.0).embed(["a"]))
+    await reply.arrived()
+    hurry(5.0)
     with pytest.raises(EmbeddingFailed, match="took too long to respond") as failed:
-        await embedder(kind, patience=0.3).embed(["a"])
+        await embedding
     assert failed.value.retryable
     assert await reply.closed_by_client()
 
