@@ -19,7 +19,7 @@ export LAMBDA_PYTHON ?= $(PYTHON_313)
 # order of the tree, where the quick ones come last.
 IN_PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test soak check bench emulate build deploy local clean
+.PHONY: run test soak check bench eval emulate build deploy local clean
 
 run: $(VENV)/.run
 	$(BIN)/citestream samples
@@ -40,6 +40,10 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	failed=0; for each in $(BENCHES); do echo "== $$each"; PYTHONPATH=. $(BIN)/python $$each || failed=1; done; exit $$failed
+
+# Without the public data (CITESTREAM_BENCH_DATA=…) it says what it skips.
+eval: $(VENV)/.dev
+	$(BIN)/citestream eval $(EVAL)
 
 emulate: $(VENV)/.run
 	$(BIN)/citestream emulate --port $(PORT)

@@ -79,6 +79,7 @@ LOCAL = {
     "citestream/cli.py",
     "citestream/commands",
     "citestream/emulate.py",
+    "citestream/evaluation",
     "citestream/server.py",
     "citestream/terminal.py",
     "citestream/remote.py",

@@ -221,6 +221,33 @@ def emulate(template: Path, env_vars: Path | None, pairs: tuple[str, ...], **opt
         raise click.ClickException(str(error)) from error
 
 
+@main.command("eval")
+@click.argument(
+    "data", default="../shared/data", envvar="CITESTREAM_BENCH_DATA", type=click.Path(path_type=Path), metavar="[DATA]"
+)
+@click.option("--subset", is_flag=True, help="A fixed part of the data, in less than two minutes.")
+@click.option("--only", multiple=True, metavar="WORD", help="Only the parts whose titles hold it.")
+@click.option(
+    "--report", default="build/eval", show_default=True, type=click.Path(path_type=Path), help="Where the report goes."
+)
+@click.option(
+    "--readme", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A file whose table to renew."
+)
+def evaluate(data: Path, subset: bool, only: tuple[str, ...], report: Path, readme: Path | None) -> None:
+    """Measure answers on public data (a folder, also CITESTREAM_BENCH_DATA), beside baselines.
+
+    Exit status 1 where a figure falls below its guard. A part whose data is not there is skipped, and says so.
+    """
+    try:
+        from citestream.evaluation import command
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"{error.name} is not installed: `pip install '.[eval]'` brings it") from error
+    if readme and (subset or only):
+        raise click.UsageError("--readme wants the whole table: without --subset and --only")
+    if not command.evaluate(data, subset, only, report, readme):
+        raise SystemExit(1)
+
+
 def _is_loopback(host: str) -> bool:
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
