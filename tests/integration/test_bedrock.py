@@ -27,10 +27,9 @@ from tests.bedrock_server import (
     start,
     usage,
 )
-from tests.models import BEDROCK, PASSAGES, QUESTION, Models, ask, until_failure, whole
+from tests.models import BEDROCK, PASSAGES, QUESTION, Models, until_failure, whole
 from tests.models import litellm as litellm
 from tests.models import models as models
-from tests.scripted_server import PATIENCE
 
 MODEL = BEDROCK.model
 SECRET = "what the provider says"
@@ -49,17 +48,6 @@ async def test_the_request_is_the_prompt_signed_for_the_region(models: Models) -
     assert body["messages"] == [{"role": "user", "content": [{"text": question}]}]
     assert body["inferenceConfig"] == {"maxTokens": 1024, "temperature": 0.0}
     assert "/us-east-1/bedrock/aws4_request" in reply.headers["authorization"]
-
-
-async def test_a_piece_is_here_before_the_next_one_is_sent(models: Models) -> None:
-    reply = models.bedrock.reply(start())
-    pieces = ask(models.answerer(MODEL))
-    for word in ("one ", "two ", "three"):
-        reply.send(delta(word))
-        assert await asyncio.wait_for(anext(pieces), PATIENCE) == word
-    reply.send(finish(), usage(9, 3), END)
-    assert await anext(pieces) == Ending("stop", Usage(9, 3))
-    await pieces.aclose()
 
 
 @pytest.mark.parametrize(
@@ -153,51 +141,6 @@ async def test_an_answer_that_a_filter_ended_is_a_failure(models: Models, reason
     models.bedrock.reply(start(), delta("For "), finish(reason), usage(8, 1), END)
     text, error = await until_failure(models.answerer(MODEL))
     assert (text, error.code, error.retryable) == ("For ", "upstream_error", False)
-
-
-@pytest.mark.parametrize(
-    "steps",
-    [
-        pytest.param((), id="no response"),
-        pytest.param((OPEN,), id="head only"),
-        pytest.param((start(), reasoning("Hm."), delta("")), id="nothing visible"),
-    ],
-)
-async def test_a_first_token_that_does_not_come_is_a_timeout(models: Models, steps: tuple[Step, ...]) -> None:
-    reply = models.bedrock.reply(*steps)
-    text, error = await until_failure(models.answerer(MODEL, seconds=0.3))
-    assert (text, error.code, error.retryable) == ("", "timeout", True)
-    assert await reply.closed_by_client()
-
-
-async def test_closing_the_answer_closes_the_connection(models: Models) -> None:
-    reply = models.bedrock.reply(start(), delta("For "))
-    pieces = ask(models.answerer(MODEL))
-    assert await anext(pieces) == "For "
-    await pieces.aclose()
-    assert await reply.closed_by_client()
-
-
-@pytest.mark.parametrize("steps", [(), (OPEN,), (start(), delta("For "))], ids=["no response", "head only", "begun"])
-async def test_cancelling_the_reader_closes_the_connection(models: Models, steps: tuple[Step, ...]) -> None:
-    reply = models.bedrock.reply(*steps)
-    reading = asyncio.create_task(whole(models.answerer(MODEL)))
-    await reply.arrived()
-    reading.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await reading
-    assert await reply.closed_by_client()
-
-
-async def test_cancelling_while_the_request_is_prepared_leaves_nothing_behind(models: Models) -> None:
-    answerer = models.answerer(MODEL)
-    for turns in range(8):
-        reading = asyncio.create_task(whole(answerer))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        reading.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await reading
 
 
 async def test_missing_credentials(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,6 @@ import sys
 import threading
 import traceback
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -64,18 +63,6 @@ async def answerer(server: OpenAIServer) -> AsyncGenerator[LiteLLMAnswerer]:
 async def test_pieces_come_in_order_and_then_the_ending(server: OpenAIServer, answerer: LiteLLMAnswerer) -> None:
     server.reply(*answer("For ", "30 days ", "[1]."))
     assert [piece async for piece in ask(answerer)] == ["For ", "30 days ", "[1].", Ending("stop", Usage(100, 3))]
-
-
-async def test_a_piece_is_here_before_the_next_one_is_sent(server: OpenAIServer, answerer: LiteLLMAnswerer) -> None:
-    reply = server.reply()
-    received = []
-    async with aclosing(ask(answerer)) as pieces:
-        for word in ("one ", "two ", "three"):
-            reply.send(delta(word))
-            received.append(await asyncio.wait_for(anext(pieces), PATIENCE))
-        reply.send(finish(), usage(9, 3), DONE, END)
-        assert await anext(pieces) == Ending("stop", Usage(9, 3))
-    assert received == ["one ", "two ", "three"]
 
 
 async def test_the_request_is_the_prompt_with_the_settings(server: OpenAIServer) -> None:
@@ -241,66 +228,6 @@ async def test_an_answer_that_a_filter_ended_is_a_failure(server: OpenAIServer, 
     server.reply(delta("For "), finish("content_filter"), usage(8, 1), DONE, END)
     text, error = await until_failure(answerer)
     assert (text, error.code, error.retryable) == ("For ", "upstream_error", False)
-
-
-@pytest.mark.parametrize(
-    "steps",
-    [
-        pytest.param((), id="no response"),
-        pytest.param((OPEN,), id="head only"),
-        pytest.param((delta(None, reasoning_content="Hm."), delta("")), id="nothing visible"),
-    ],
-)
-async def test_a_first_token_that_does_not_come_is_a_timeout(
-    server: OpenAIServer, answerer: LiteLLMAnswerer, steps: tuple[Step, ...]
-) -> None:
-    reply = server.reply(*steps)
-    hasty = LiteLLMAnswerer(("openai/test-model",), api_base=server.base_url, first_token_seconds=0.4)
-    text, error = await until_failure(hasty)
-    assert (text, error.code, error.retryable) == ("", "timeout", True)
-    assert await reply.closed_by_client()
-
-
-async def test_the_limit_of_the_first_token_is_none_for_the_others(
-    server: OpenAIServer, answerer: LiteLLMAnswerer
-) -> None:
-    reply = server.reply(delta("So"))
-    hasty = LiteLLMAnswerer(("openai/test-model",), api_base=server.base_url, first_token_seconds=0.4)
-    async with aclosing(ask(hasty)) as pieces:
-        assert await anext(pieces) == "So"
-        reply.send(1.6, delta("."), finish(), DONE, END)
-        assert await anext(pieces) == "."
-
-
-async def test_closing_the_answer_closes_the_connection(server: OpenAIServer, answerer: LiteLLMAnswerer) -> None:
-    reply = server.reply(delta("For "))
-    pieces = ask(answerer)
-    assert await anext(pieces) == "For "
-    await pieces.aclose()
-    assert await reply.closed_by_client()
-
-
-@pytest.mark.parametrize("steps", [(), (OPEN,), (delta("For "),)], ids=["no response", "head only", "in mid-stream"])
-async def test_cancelling_the_reader_closes_the_connection(
-    server: OpenAIServer, answerer: LiteLLMAnswerer, steps: tuple[Step, ...]
-) -> None:
-    reply = server.reply(*steps)
-    reading = asyncio.create_task(whole(answerer))
-    await reply.arrived()
-    reading.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await reading
-    assert await reply.closed_by_client()
-
-
-async def test_cancelling_while_the_request_is_prepared_leaves_nothing_behind(answerer: LiteLLMAnswerer) -> None:
-    for turns in range(12):
-        reading = asyncio.create_task(whole(answerer))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        reading.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await reading
 
 
 async def test_a_model_that_nobody_knows(answerer: LiteLLMAnswerer) -> None:
