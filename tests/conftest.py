@@ -20,6 +20,7 @@ from tests.aws import no_real_aws as no_real_aws
 from tests.server import product
 
 SAMPLES = Path(citestream.__file__).parent / "samples"
+_PATIENCE = 30.0  # seconds
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,6 +28,18 @@ def provider_key() -> Iterator[None]:
     """The key that LiteLLM wants before it asks the OpenAI-compatible server of a test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENAI_API_KEY", "sk-only-for-tests")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_stores() -> Iterator[None]:
+    """Stores may take longer on a busy machine than clients would wait; tests of that set limits of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("citestream.aws._CONNECT_SECONDS", _PATIENCE)
+        patch.setattr("citestream.aws._READ_SECONDS", {})
+        patch.setattr("citestream.aws._READ_SECONDS_ELSE", _PATIENCE)
+        for module in ("dynamo_log", "sqlite_file", "keys"):
+            patch.setattr(f"citestream.streams.{module}._PATIENCE_SECONDS", 2 * _PATIENCE)
         yield
 
 
