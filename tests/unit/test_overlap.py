@@ -13,6 +13,8 @@ from citestream.answer.overlap import Weights, stems
         ("How do the tokens expire?", ["token", "expir"]),
         ("policies policy policied", ["polic", "polic", "polic"]),
         ("15 minutes, v4.1", ["15", "minut", "v4", "1"]),
+        ("Verteidiger, Verteidigungen", ["verteid", "verteid"]),
+        ("1234567890 a1b2c3d4e5", ["1234567890", "a1b2c3d4e5"]),
         ("東京都", ["東京", "京都"]),
         ("is the a", []),
     ],

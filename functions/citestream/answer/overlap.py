@@ -13,10 +13,13 @@ from collections.abc import Iterable
 from citestream.retrieval.words import STOP_WORDS, words
 
 _SUFFIX = re.compile(r"(?:ies|ied|ing|ations?|ions?|ed|es|s|ly|er|y|e)$")
+# What is beyond tells forms of a word apart more often than words: German ones (Verteidiger, Verteidigung) above all.
+# On German XQuAD the best sentence is more often right by 4 points, on English as often; 5 or 6 letters do as well.
+_STEM_LETTERS = 7
 
 
 def stems(text: str) -> list[str]:
-    """The text's terms in order, lower-cased, common English endings off; stop words out, numbers kept whole."""
+    """The text's terms in order, lower-cased, cut to what their forms have in common; stop words out, numbers whole."""
     return [_stem(word) for word in words(text) if word not in STOP_WORDS]
 
 
@@ -24,7 +27,7 @@ def _stem(word: str) -> str:
     if len(word) < 4 or not word.isalpha():
         return word
     cut = _SUFFIX.sub("", word)
-    return cut if len(cut) >= 3 else word
+    return cut[:_STEM_LETTERS] if len(cut) >= 3 else word
 
 
 class Weights:
