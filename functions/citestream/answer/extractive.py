@@ -7,7 +7,8 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
-from citestream.answer.answerer import NO_ANSWER, Ending
+from citestream.answer.answerer import NO_ANSWER, Condensed, Ending
+from citestream.answer.history import Turn, carried
 from citestream.answer.overlap import Weights, stems
 from citestream.model import Passage
 from citestream.sentences import sentences
@@ -44,9 +45,14 @@ class _Candidate:
 class ExtractiveAnswerer:
     """Sentences of the passages, in the passages' order, each with its marker."""
 
-    async def answer(self, question: str, passages: Sequence[Passage]) -> AsyncGenerator[str | Ending]:
+    async def condense(self, question: str, history: Sequence[Turn]) -> Condensed:
+        return Condensed(carried(question, history))
+
+    async def answer(
+        self, question: str, passages: Sequence[Passage], history: Sequence[Turn] = ()
+    ) -> AsyncGenerator[str | Ending]:
         # A long question over many passages takes some 70 ms, which no other stream is to wait for.
-        chosen = await asyncio.to_thread(_choose, question, passages)
+        chosen = await asyncio.to_thread(_choose, carried(question, history), passages)
         if not chosen:
             yield NO_ANSWER
             yield Ending("no_answer")
