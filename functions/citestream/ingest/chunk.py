@@ -16,11 +16,11 @@ from citestream.sentences import sentences
 MAX_CHARACTERS = 2_000
 MAX_SECTION = 300
 
-# The size of a chunk is counted in pieces, about what an embedding model takes as one token: 220 are some 165 words
-# of English, and the local model reads 256 tokens.
-_MAX_PIECES = 220
-# A chunk that has as many ends where its paragraph ends.
-_ENOUGH_PIECES = 154
+#: The size of a chunk is counted in pieces, about what an embedding model takes as one token: 220 are some 165 words of
+#: English, and the local model reads 256 tokens.
+PIECES = 220
+# A chunk that has as much of that ends where its paragraph ends.
+_ENOUGH = 0.7
 # One that has fewer, at a section's end, is evened out with the one before it.
 _FEW_PIECES = 50
 _PIECE = re.compile(
@@ -53,13 +53,14 @@ class _Unit:
     pieces: int
 
 
-def chunks(parsed: Parsed) -> list[Chunk]:
+def chunks(parsed: Parsed, pieces: int = PIECES) -> list[Chunk]:
     """The chunks of a document, in order; they don't overlap, and leave out nothing but white space.
 
-    None is empty, starts or ends with white space, or is longer than ``MAX_CHARACTERS``. A heading starts a new one
-    and belongs to it; a page's end ends one.
+    None is empty, starts or ends with white space, or is longer than ``pieces`` or ``MAX_CHARACTERS``. A heading starts
+    a new one and belongs to it; a page's end ends one.
     """
-    return [chunk for region in _regions(parsed) for chunk in _packed(parsed.text, region)]
+    packer = _Packer(parsed.text, pieces)
+    return [chunk for region in _regions(parsed) for chunk in packer.chunks(region)]
 
 
 def _regions(parsed: Parsed) -> Iterator[_Region]:
@@ -90,85 +91,85 @@ def _paths(headings: Iterable[Heading]) -> dict[int, str]:
     return paths
 
 
-def _packed(text: str, region: _Region) -> Iterator[Chunk]:
-    before: list[_Unit] = []
-    last: list[_Unit] = []
-    for group in _groups(text, region):
-        if before:
-            yield _chunk(before, region)
-        before, last = last, group
-    if before and _pieces(last) < _FEW_PIECES:
-        before, last = _evened(before + last)
-    yield from (_chunk(group, region) for group in (before, last) if group)
+@dataclass(frozen=True, slots=True)
+class _Packer:
+    """Puts the text's sentences together, as long as they have at most so many pieces."""
 
+    text: str
+    most: int
 
-def _groups(text: str, region: _Region) -> Iterator[list[_Unit]]:
-    group: list[_Unit] = []
-    pieces = 0
-    for unit in _units(text, region.start, region.end):
-        if group and not _goes_with(unit, group, pieces, text):
+    def chunks(self, region: _Region) -> Iterator[Chunk]:
+        before: list[_Unit] = []
+        last: list[_Unit] = []
+        for group in self._groups(region):
+            if before:
+                yield _chunk(before, region)
+            before, last = last, group
+        if before and _pieces(last) < _FEW_PIECES:
+            before, last = self._evened(before + last)
+        yield from (_chunk(group, region) for group in (before, last) if group)
+
+    def _groups(self, region: _Region) -> Iterator[list[_Unit]]:
+        group: list[_Unit] = []
+        pieces = 0
+        for unit in self._units(region):
+            if group and not self._goes_with(unit, group, pieces):
+                yield group
+                group, pieces = [], 0
+            group.append(unit)
+            pieces += unit.pieces
+        if group:
             yield group
-            group, pieces = [], 0
-        group.append(unit)
-        pieces += unit.pieces
-    if group:
-        yield group
 
+    def _goes_with(self, unit: _Unit, group: list[_Unit], pieces: int) -> bool:
+        if not self._fits(group[0], unit, pieces + unit.pieces):
+            return False
+        return pieces < _ENOUGH * self.most or not _PARAGRAPH_END.search(self.text, group[-1].end, unit.start)
 
-def _goes_with(unit: _Unit, group: list[_Unit], pieces: int, text: str) -> bool:
-    if not _fits(group[0], unit, pieces + unit.pieces):
-        return False
-    return pieces < _ENOUGH_PIECES or not _PARAGRAPH_END.search(text, group[-1].end, unit.start)
+    def _fits(self, first: _Unit, last: _Unit, pieces: int) -> bool:
+        return pieces <= self.most and last.end - first.start <= MAX_CHARACTERS
 
+    def _evened(self, units: list[_Unit]) -> tuple[list[_Unit], list[_Unit]]:
+        """One chunk if it holds all, else two whose sizes differ as little as can be."""
+        total = _pieces(units)
+        if self._fits(units[0], units[-1], total):
+            return units, []
+        sizes = list(accumulate(unit.pieces for unit in units))
+        cuts = (
+            cut
+            for cut, size in enumerate(sizes[:-1], start=1)
+            if self._fits(units[0], units[cut - 1], size) and self._fits(units[cut], units[-1], total - size)
+        )
+        cut = min(cuts, key=lambda cut: abs(2 * sizes[cut - 1] - total))
+        return units[:cut], units[cut:]
 
-def _fits(first: _Unit, last: _Unit, pieces: int) -> bool:
-    return pieces <= _MAX_PIECES and last.end - first.start <= MAX_CHARACTERS
+    def _units(self, region: _Region) -> Iterator[_Unit]:
+        for start, end in sentences(self.text, region.start, region.end):
+            pieces = self._count(start, end)
+            if pieces <= self.most and end - start <= MAX_CHARACTERS:
+                yield _Unit(start, end, pieces)
+            else:
+                for word in _WORD.finditer(self.text, start, end):
+                    yield from self._parts(*word.span())
 
+    def _parts(self, start: int, end: int) -> Iterator[_Unit]:
+        while start < end:
+            cut = min(end, start + _MAX_WORD)
+            while cut < min(end, start + MAX_CHARACTERS) and _belongs_to_previous(self.text, cut):
+                cut += 1
+            yield _Unit(start, cut, min(self.most, self._count(start, cut)))
+            start = cut
 
-def _evened(units: list[_Unit]) -> tuple[list[_Unit], list[_Unit]]:
-    """One chunk if it holds all, else two whose sizes differ as little as can be."""
-    total = _pieces(units)
-    if _fits(units[0], units[-1], total):
-        return units, []
-    sizes = list(accumulate(unit.pieces for unit in units))
-    cuts = (
-        cut
-        for cut, size in enumerate(sizes[:-1], start=1)
-        if _fits(units[0], units[cut - 1], size) and _fits(units[cut], units[-1], total - size)
-    )
-    cut = min(cuts, key=lambda cut: abs(2 * sizes[cut - 1] - total))
-    return units[:cut], units[cut:]
-
-
-def _pieces(units: list[_Unit]) -> int:
-    return sum(unit.pieces for unit in units)
+    def _count(self, start: int, end: int) -> int:
+        return len(_PIECE.findall(self.text, start, end))
 
 
 def _chunk(units: list[_Unit], region: _Region) -> Chunk:
     return Chunk(units[0].start, units[-1].end, region.page, region.section)
 
 
-def _units(text: str, start: int, end: int) -> Iterator[_Unit]:
-    for sentence_start, sentence_end in sentences(text, start, end):
-        pieces = _count(text, sentence_start, sentence_end)
-        if pieces <= _MAX_PIECES and sentence_end - sentence_start <= MAX_CHARACTERS:
-            yield _Unit(sentence_start, sentence_end, pieces)
-        else:
-            for word in _WORD.finditer(text, sentence_start, sentence_end):
-                yield from _parts(text, *word.span())
-
-
-def _parts(text: str, start: int, end: int) -> Iterator[_Unit]:
-    while start < end:
-        cut = min(end, start + _MAX_WORD)
-        while cut < min(end, start + MAX_CHARACTERS) and _belongs_to_previous(text, cut):
-            cut += 1
-        yield _Unit(start, cut, min(_MAX_PIECES, _count(text, start, cut)))
-        start = cut
-
-
-def _count(text: str, start: int, end: int) -> int:
-    return len(_PIECE.findall(text, start, end))
+def _pieces(units: list[_Unit]) -> int:
+    return sum(unit.pieces for unit in units)
 
 
 def _belongs_to_previous(text: str, index: int) -> bool:
