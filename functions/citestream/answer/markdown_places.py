@@ -80,6 +80,9 @@ class Reading:
         self.place = "doubtful line" if self.place == "doubtful bracket" else "text"
         return " " + char
 
+    def keep_bracket_apart(self, char: str) -> str:
+        return " " + self.open_bracket(char)
+
     # Code.
 
     def ticks(self, char: str) -> str:
@@ -238,6 +241,7 @@ _LIVE: Final[dict[str, Row]] = {
     "scheme": _TEXT | _all(_SCHEME, "scheme") | {":": Reading.autolink},
     "tilde": _TEXT | {"~": "two tildes"},
     "two tildes": _TEXT | {"~": Reading.tildes},
+    "two backslashes": _TEXT | {"`": "escaped code", "(": Reading.keep_apart, "[": Reading.keep_bracket_apart},
     "code end": _TEXT | {"`": Reading.closing_ticks},
     "escaped code end": _TEXT | {"`": "doubtful line"},
     "fence end": _CLOSING_FENCE | _all(_BLANKS, "fence end blank") | _LINE | {"": "fence"},
@@ -253,7 +257,7 @@ DOUBTFUL: Final[dict[str, Row]] = {
 }
 #: Where it is none.
 VERBATIM: Final[dict[str, Row]] = {
-    "backslash": _TEXT | {"(": Reading.maths, "[": Reading.maths, "`": "escaped code"},
+    "backslash": _TEXT | {"(": Reading.maths, "[": Reading.maths, "`": "escaped code", "\\": "two backslashes"},
     "ticks": {"": Reading.after_ticks, "`": Reading.one_more},
     "code": _LINE | {"": "code", "`": Reading.closing_ticks},
     "closing ticks": _LINE | {"": "code", "`": Reading.closing_ticks},

@@ -6,17 +6,18 @@
     item = number ("-" number)?        any dash, each number with "^" around it or not:  [1–3]  [^1]  [^1^]  [^1, ^3]
     number = 1 to 3 decimal digits of any script
 
-Everything else in brackets is text: [1234], [-1], [1.5], [ 1 ], [1,], [1 2], [1-2-3], [1】, and what is longer than
-``LIMIT``. A marker with ``(`` after it is held until it is known whether that makes it a link's text.
+Everything else in brackets is text: [1234], [-1], [1.5], [ 1 ], [1,], [1 2], [1-2-3], [1】. A marker with ``(`` after
+it is held until it is known whether that makes it a link's text. A list longer than ``LIMIT`` goes out in parts.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-#: No more than this many code points are ever held back.
-LIMIT: Final = 64
+#: No more than this many code points are held back until it is known what they are.
+LIMIT: Final = 60
 #: A range over more than this many numbers stands for its two ends.
 LONGEST_RANGE: Final = 20
 
@@ -26,17 +27,18 @@ OPENERS: Final = frozenset(_FAMILIES)
 FIRST: Final = OPENERS | {" "}
 
 #: What the text of a candidate turns out to be.
-Outcome = Literal["marker", "link", "text"]
-_OUTCOMES: Final[dict[str, Outcome]] = {"marker": "marker", "link": "link", "text": "text"}
+Outcome = Literal["marker", "link", "list so far", "text"]
+_OUTCOMES: Final[dict[str, Outcome]] = {each: each for each in ("marker", "link", "list so far", "text")}
 
 #: What ends a URL: all that a regular expression counts as white space.
 WHITE_SPACE: Final = "".join(filter(str.isspace, map(chr, range(0x3001))))
 
+_COMMAS: Final = ",;&，、；،؛"
 _DASHES: Final = "-‐‑‒–—―−－"
 _SPACES: Final = " \u00a0\u2009\u202f\u3000"
 _CLASSES: Final = (
     dict.fromkeys(WHITE_SPACE, "\n")
-    | dict.fromkeys(",;&，、；،؛", ",")
+    | dict.fromkeys(_COMMAS, ",")
     | dict.fromkeys(_DASHES, "-")
     | dict.fromkeys(_SPACES, " ")
     | dict.fromkeys([*_FAMILIES.keys(), *_FAMILIES.values()], "other bracket")
@@ -56,7 +58,7 @@ _SEPARATOR: Final = {",": "comma", "a": "a"}
 _ITEM_END: Final = _CLOSE | {"^": "raised", ",": "comma", "-": "dash", " ": "space after"}
 _FIRST_END: Final = _ITEM_END | {":": "part", "†": "name"}
 _RANGE_END: Final = _CLOSE | {"^": "raised end", ",": "comma", " ": "space after end"}
-_NAME: Final = _CLOSE | {"": "name", "other bracket": "text"} | dict.fromkeys("[\n`$\\<>", "text")
+_NAME: Final = _CLOSE | {"": "name", "other bracket": "text", "limit": "text"} | dict.fromkeys("[\n`$\\<>", "text")
 _NO_DESTINATION: Final = dict.fromkeys(" \n", "marker")
 _TABLE: Final[dict[str, dict[str, str]]] = {
     "space": {"[": "open"},
@@ -83,15 +85,16 @@ _TABLE: Final[dict[str, dict[str, str]]] = {
     "raised end": _CLOSE | {",": "comma", " ": "space after end"},
     "space after end": _SEPARATOR,
     "part": {"0": "part digits"},
-    "part digits": {"0": "part digits", "†": "name"},
+    "part digits": {"0": "part digits", "†": "name", "limit": "text"},
     "name": _NAME | {" ": "name space"},
     "name space": _NAME | {" ": "text"},
-    "half closed": {"]]": "closed", "": "marker"},
-    "closed": {"(": "parenthesis", "": "marker"},
-    "parenthesis": _NO_DESTINATION | {"": "destination", ")": "link", "[": "marker"},
+    "half closed": {"]]": "closed", "": "marker", "limit": "marker"},
+    "closed": {"(": "parenthesis", "": "marker", "limit": "marker"},
+    "parenthesis": _NO_DESTINATION | {"": "destination", ")": "link", "[": "marker", "limit": "marker"},
     "destination": _NO_DESTINATION | {"": "destination", ")": "link", "[": "link", "limit": "link"},
 }
 
+_SEPARATOR: Final = re.compile(f"[{_COMMAS}]|and")
 _RANGE: Final = re.compile(rf"(\d+)(?:\^?[{_SPACES}]?[{_DASHES}][{_SPACES}]?\^?(\d+))?")
 
 
@@ -108,22 +111,24 @@ class Parts(NamedTuple):
 class Candidate:
     """Text that is held back because it may become a marker, or be the space before one."""
 
-    __slots__ = ("_opens", "_row", "text", "torn")
+    __slots__ = ("_found", "_opens", "_row", "_under_way", "text", "torn")
 
     def __init__(self, first: str, *, torn: bool = False) -> None:
         self.text = first
         self._row, self._opens = (_TABLE["open"], first) if first in OPENERS else (_TABLE["space"], "")
         #: Whether it broke off another candidate, which would go on if this one were left out.
         self.torn = torn
+        self._found: dict[int, None] = {}
+        self._under_way = False  # its opening bracket has gone out, with the list's first part
 
     def add(self, char: str) -> Outcome | None:
         """Take the next character in, or say what the text before it is."""
         if len(self.text) == LIMIT:
-            return _OUTCOMES[self._row.get("limit", "text")]
+            return _OUTCOMES[self._row.get("limit", "list so far")]
         kind = _KINDS[self._opens].get(char) or ("0" if char.isdecimal() else char)
         phase = self._row.get(kind) or self._row.get("", "text")
         if phase in _OUTCOMES:
-            return _OUTCOMES[phase]
+            return "marker" if phase == "link" and self._under_way else _OUTCOMES[phase]
         self._row = _TABLE[phase]
         self.text += char
         if kind == "[":
@@ -135,14 +140,29 @@ class Candidate:
         return self.add("\n") or "text"
 
     def parts(self) -> Parts:
-        space = self.text[: self.text.index(self._opens)]
+        space = " " if self.text.startswith(" ") else ""
+        opens = "" if self._under_way else self._opens
         closer = _FAMILIES[self._opens[0]]
-        body, _, tail = self.text[len(space) + len(self._opens) :].partition(closer)
+        body, _, tail = self.text[len(space) + len(opens) :].partition(closer)
         if len(self._opens) == 1:
             return Parts(space, "", body, tail)
         if tail.startswith(closer):
             return Parts(space, "", body, tail[1:])
-        return Parts(space, self._opens[0], body, tail)
+        return Parts(space, opens[:1], body, tail)
+
+    def split(self) -> tuple[str, str]:
+        """Let go of a list's part before its last separator: the space before it, and what it holds."""
+        end = self.text.rindex(_SEPARATOR.findall(self.text)[-1])
+        space, _, body, _ = self.parts()
+        body = body[: end - len(self.text)]
+        self.text, self._under_way = self.text[end:], True
+        return space, body
+
+    def numbers(self, body: str) -> list[int]:
+        """The numbers that it holds, each once, in order; a range's from its lower end on."""
+        found = dict.fromkeys(number for number in _numbers(body) if number not in self._found)
+        self._found |= found
+        return list(found)
 
     def link(self) -> str:
         """The text as a link's, its brackets single: some would take the inner ones of ``[[1]](…)`` for a marker."""
@@ -150,10 +170,7 @@ class Candidate:
         return f"{space}[{body}]{tail}"
 
 
-def numbers(body: str) -> list[int]:
-    """The numbers that a marker's brackets hold, each once, in order; a range's from its lower end on."""
-    found: dict[int, None] = {}
+def _numbers(body: str) -> Iterator[int]:
     for first, last in _RANGE.findall(body.partition("†")[0].partition(":")[0]):
         low, high = sorted((int(first), int(last or first)))
-        found |= dict.fromkeys(range(low, high + 1) if high - low < LONGEST_RANGE else (low, high))
-    return list(found)
+        yield from range(low, high + 1) if high - low < LONGEST_RANGE else (low, high)

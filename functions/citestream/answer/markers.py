@@ -1,6 +1,7 @@
 """The markers of an answer, while it is written: found, checked, renumbered, and every made-up one left out.
 
-``Candidate`` says what may be a marker, ``Markdown`` whether it is one where it stands.
+``Candidate`` says what may be a marker, ``Markdown`` whether it is one where it stands, and ``Aside`` what is none of
+the answer: reasoning, an echo of the prompt, a list of sources of the model's own.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from citestream.answer import aside
+from citestream.answer.aside import Aside
 from citestream.answer.markdown import Markdown
-from citestream.answer.marker_grammar import FIRST, OPENERS, Candidate, Outcome, numbers
+from citestream.answer.marker_grammar import FIRST, OPENERS, Candidate, Outcome
+from citestream.answer.outgoing import Outgoing
 
 # Before these, a made-up marker takes the space in front of it along.
 _NO_SPACE_BEFORE: Final = frozenset(" \t\r\n.,;!?)。，、；！？）")
@@ -32,7 +36,7 @@ class Markers:
     """Turns an answer, piece by piece, into one whose markers are ``[1]`` to ``[m]``, in order of first appearance.
 
     ``passages`` is how many the model was given; it counts them from 1. What goes out is the same however the answer
-    is cut into pieces. At most 64 code points are held back, and only what may become a marker.
+    is cut into pieces. At most 64 code points are held back, and only what may become a marker or be left out.
     """
 
     def __init__(self, passages: int) -> None:
@@ -45,9 +49,8 @@ class Markers:
         self._passages = passages
         self._numbers: dict[int, int] = {}
         self._markdown = Markdown()
-        self._held: Candidate | None = None
-        self._out: list[str] = []
-        self._length, self._last = 0, ""
+        self._held: Candidate | Aside | None = None
+        self._out = Outgoing()
         self._closed = False
 
     def feed(self, text: str) -> str:
@@ -57,51 +60,70 @@ class Markers:
         while at < len(text):
             end = at if self._held else self._markdown.plain(text, at)
             if end > at:
-                self._emit(text[at:end])
+                self._out.write(text[at:end])
                 at = end
             else:
                 self._step(text[at])
                 at += 1
-        return self._taken()
+        return self._out.take()
 
     def close(self) -> str:
         """The rest of the answer. Raises ValueError when called again."""
         self._check_open()
+        left_out = False
         while self._held:
-            self._settle(self._held, self._held.end(), "")
-        self._emit(self._markdown.end())
+            if isinstance(self._held, Candidate):
+                self._settle(self._held, self._held.end(), "")
+            else:
+                left_out = self._end(self._held)
+        self._out.write(self._markdown.end())
         self._closed = True
-        return self._taken()
+        return self._out.take_last(trimmed=left_out)
 
     def _check_open(self) -> None:
         if self._closed:
             raise ValueError("the answer has been closed: nothing can follow it")
 
-    def _taken(self) -> str:
-        out = "".join(self._out)
-        self._out.clear()
-        return out
-
-    def _emit(self, text: str) -> None:
-        if text:
-            self._out.append(text)
-            self._length += len(text)
-            self._last = text[-1]
-
     def _pass(self, text: str) -> None:
-        self._emit("".join(map(self._markdown.step, text)))
+        self._out.write("".join(map(self._markdown.step, text)))
 
     def _step(self, char: str) -> None:
-        if self._held is None:
+        held = self._held
+        if held is None:
             self._start(char)
-        elif outcome := self._held.add(char):
-            self._settle(self._held, outcome, char)
+        elif isinstance(held, Candidate):
+            if outcome := held.add(char):
+                self._settle(held, outcome, char)
+        elif not held.add(char):
+            self._give_back(held, held.text + char)
 
     def _start(self, char: str, *, torn: bool = False) -> None:
         if char in FIRST and self._markdown.live:
             self._held = Candidate(char, torn=torn)
+        elif char in aside.FIRST and self._markdown.begins_line(""):
+            self._held = Aside(shown=self._out.shown, cited=bool(self.marks))
+            self._step(char)
         else:
             self._pass(char)
+
+    def _give_back(self, held: Aside, text: str) -> None:
+        """Go on with what is the answer's after all. It begins no aside, unless it is behind one."""
+        self._held = None
+        if not held.dropped:
+            self._pass(text[0])
+            text = text[1:]
+        elif held.blank_line and self._out.shown and not self._out.at_blank_line:
+            self._pass("\n")
+        for char in text:
+            self._step(char)
+
+    def _end(self, held: Aside) -> bool:
+        """Whether what is held is left out, as nothing follows."""
+        self._held = None
+        text = held.end()
+        if text:
+            self._give_back(held, text)
+        return not text
 
     def _settle(self, held: Candidate, outcome: Outcome, following: str) -> None:
         """Let go of what is held, and of the character that decided what it is."""
@@ -113,8 +135,21 @@ class Markers:
             self._pass(self._apart(held.parts().space) + held.link())
             self._markdown.link()
             self._start(following)
+        elif outcome == "list so far":
+            self._part(held)
+            self._step(following)
         else:
             self._marker(held, following)
+
+    def _part(self, held: Candidate) -> None:
+        """Write a list's beginning; its end is held on."""
+        space, body = held.split()
+        self._held = held
+        if cited := self._cited(held.numbers(body)):
+            self._pass(space)
+            self._write(cited)
+        else:
+            held.text = space + held.text
 
     def _marker(self, held: Candidate, following: str) -> None:
         space, outer, body, tail = held.parts()
@@ -124,7 +159,7 @@ class Markers:
         if end_of_line or outer:
             self._pass(space + end_of_line + outer)
             space = ""
-        found = numbers(body)
+        found = held.numbers(body)
         if self._is_label(space, found, rest):
             self._pass(space)
             rest = self._label(held, found, rest)
@@ -156,16 +191,17 @@ class Markers:
         return self._cited_before(valid)
 
     def _write(self, cited: Sequence[int]) -> None:
-        self._emit(self._apart())
+        self._out.write(self._apart())
         for number in cited:
             if not self._markdown.doubtful:
-                self.marks.append(Mark(self._length, number))
-            self._emit(f"[{number}]")
+                self.marks.append(Mark(self._out.length, number))
+            self._out.write(f"[{number}]")
         self._markdown.marker()
 
     def _apart(self, space: str = "") -> str:
-        """What must come before a marker: ``[[1]]`` would be a way to write ``[1]``, and a bare URL ends at a space."""
-        return " " if not space and (self._last == "[" or self._markdown.in_url) else ""
+        """What must come before a marker."""
+        # `[[1]]` would be a way to write `[1]`, `\\[1]` could be maths, and a bare URL ends at a space.
+        return " " if not space and (self._out.last in ("[", "\\") or self._markdown.in_url) else ""
 
     def _leave_out(self, space: str, *, torn: bool, following: str) -> None:
         if torn:
@@ -187,7 +223,7 @@ class Markers:
         caret = "^" if "^" in held.text else ""
         cited = self._cited_before(found)
         if cited:
-            self._emit(f"[{caret}{cited[0]}]")
+            self._out.write(f"[{caret}{cited[0]}]")
             self._markdown.label()
             return rest
         if caret:
