@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from citestream.answer.answerer import Condensed
+from citestream.answer.history import Turn
 from citestream.answer.markers import Markers
 from citestream.model import Citation, Passage
 
@@ -9,6 +13,13 @@ GUIDE = "Access tokens live for 15 minutes. Refresh tokens live for 30 days. Bot
 
 
 POLICY = "Laptops are encrypted. A lost laptop is reported within 1 hour. The desk is open all day."
+
+
+class Alone:
+    """An answerer's way with questions of a conversation, where a test has none."""
+
+    async def condense(self, question: str, history: Sequence[Turn]) -> Condensed:
+        return Condensed(question)
 
 
 def passage(

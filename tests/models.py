@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from citestream import provider
-from citestream.answer.answerer import AnswerError, Ending
+from citestream.answer.answerer import AnswerError, Ending, Shown
 from citestream.answer.litellm import LiteLLMAnswerer
 from citestream.model import Passage
 from tests import bedrock_server, openai_server
@@ -145,7 +145,7 @@ async def nothing_runs_on() -> None:
     gc.collect()  # what was left open or unawaited warns now, and a warning is an error
 
 
-def ask(answerer: LiteLLMAnswerer) -> AsyncGenerator[str | Ending]:
+def ask(answerer: LiteLLMAnswerer) -> AsyncGenerator[str | Shown | Ending]:
     return answerer.answer(QUESTION, PASSAGES)
 
 

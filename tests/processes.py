@@ -22,10 +22,12 @@ from typing import Any
 import uvicorn
 
 from citestream.answer.answerer import Ending
+from citestream.answer.history import Turn
 from citestream.answer.pipeline import Pipeline
 from citestream.app import create_local_app, open_engine
 from citestream.model import Passage
 from citestream.settings import PREFIX, load_settings
+from tests.answers import Alone
 
 ROOT = Path(__file__).parents[1]
 SLOW = "Take your time."
@@ -50,10 +52,12 @@ def process(data: Path, **settings: Any) -> Iterator[Process]:
         popen.stdin.close()
 
 
-class Unhurried:
+class Unhurried(Alone):
     """Says a word at a time; where it is told to take its time, it does not come to an end."""
 
-    async def answer(self, question: str, passages: Sequence[Passage]) -> AsyncGenerator[str | Ending]:
+    async def answer(
+        self, question: str, passages: Sequence[Passage], history: Sequence[Turn] = ()
+    ) -> AsyncGenerator[str | Ending]:
         for word in ("Tokens ", "live ", "for ", "an ", "hour ", "[1]."):
             yield word
             await asyncio.sleep(0.02)

@@ -27,11 +27,13 @@ from typing import Any
 import httpx
 
 from citestream.answer.answerer import Ending
+from citestream.answer.history import Turn
 from citestream.answer.pipeline import Pipeline
 from citestream.app import create_local_app, open_engine
 from citestream.model import Passage
 from citestream.server import Server, make_config
 from citestream.settings import PREFIX, load_settings
+from tests.answers import Alone
 from tests.bench import stream_log
 from tests.bench.made_up import built, questions
 from tests.bench.server import resident_mb
@@ -43,14 +45,16 @@ FRAME = re.compile(rb"event: (\w+)\ndata: (.*)\n(?:retry: 1500\n)?id: \w+-(\d+)\
 WORD = " {:06} {:020}."
 
 
-class Metronome:
+class Metronome(Alone):
     """Answers with as many words as it is asked for, on the beat, and each of the streams a little later."""
 
     def __init__(self) -> None:
         self._begun: Counter[str] = Counter()
         self._all: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
-    async def answer(self, question: str, passages: Sequence[Passage]) -> AsyncGenerator[str | Ending]:
+    async def answer(
+        self, question: str, passages: Sequence[Passage], history: Sequence[Turn] = ()
+    ) -> AsyncGenerator[str | Ending]:
         found = ASKED.fullmatch(question)
         assert found is not None
         streams, words, pause = int(found[1]), int(found[2]), float(found[3])

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from citestream.answer.answerer import Ending
+from citestream.answer.history import Turn
 from citestream.answer.pipeline import Pipeline
 from citestream.app import Engine, create_local_app, make_hub
 from citestream.model import Chunk, Document, Passage, Token
 from citestream.retrieval.sqlite_index import SqliteIndex
 from citestream.settings import load_settings
 from citestream.streams.entry import to_frame
+from tests.answers import Alone
 from tests.contract_client import ContractClient
 from tests.cutting_proxy import cutting
 from tests.faults import Place, answer, repeatable, runs
@@ -27,13 +29,15 @@ from tests.server import serving
 _SHORTEST, _LONGEST = 600, 2500
 
 
-class Hesitant:
+class Hesitant(Alone):
     """Says what is made up of the question's seed, and stops for a moment now and then."""
 
     def __init__(self) -> None:
         self.asked: list[int] = []
 
-    async def answer(self, question: str, passages: Sequence[Passage]) -> AsyncGenerator[str | Ending]:
+    async def answer(
+        self, question: str, passages: Sequence[Passage], history: Sequence[Turn] = ()
+    ) -> AsyncGenerator[str | Ending]:
         seed = int(question.split()[-1])
         self.asked.append(seed)
         rng = random.Random(seed)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from citestream import provider
-from citestream.answer.answerer import NO_ANSWER, Ending
+from citestream.answer.answerer import Ending
 from citestream.answer.litellm import LiteLLMAnswerer
 from citestream.answer.prompt import messages
 from citestream.model import Usage
@@ -131,7 +131,6 @@ async def test_answers_can_be_written_at_the_same_time(server: OpenAIServer, ans
             id="surrogates",
         ),
         pytest.param((b": ping\n\n", *answer("So.")), "So.", Ending("stop", Usage(100, 1)), id="comment"),
-        pytest.param(answer(*NO_ANSWER), NO_ANSWER, Ending("no_answer", Usage(100, len(NO_ANSWER))), id="no answer"),
     ],
 )
 async def test_endings(
@@ -140,25 +139,6 @@ async def test_endings(
     reply = server.reply(*steps)
     assert await whole(answerer) == (text, ending)
     assert not await reply.closed_by_client()
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        (NO_ANSWER, "no_answer"),
-        (f'\n"{NO_ANSWER}"\n', "no_answer"),
-        (f"**{NO_ANSWER[:-1]}**.", "no_answer"),
-        (NO_ANSWER.lower().rstrip("."), "no_answer"),
-        (f"{NO_ANSWER} But the policy does [1].", "stop"),
-        ("The documents do answer this question [1].", "stop"),
-    ],
-)
-async def test_the_no_answer_sentence_is_known_in_any_dress(
-    server: OpenAIServer, answerer: LiteLLMAnswerer, text: str, reason: str
-) -> None:
-    server.reply(*answer(text))
-    said, ending = await whole(answerer)
-    assert (said, ending.finish_reason) == (text, reason)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from collections.abc import AsyncGenerator, Sequence
 import pytest
 
 from citestream.answer.answerer import NO_ANSWER, Ending
+from citestream.answer.history import Turn
 from citestream.answer.pipeline import Pipeline, Question
 from citestream.model import Citation, Document, Done, Event, Passage, Results, Sources, Token
 from citestream.retrieval.index import Principals
-from tests.answers import GUIDE, POLICY, passage
+from tests.answers import GUIDE, POLICY, Alone, passage
 
 
 class OneIndex:
@@ -35,13 +36,15 @@ class OneIndex:
         return Document(document_id, document_id, "kb", self.text, self.access) if self.text is not None else None
 
 
-class Scripted:
+class Scripted(Alone):
     """An answerer that says what it is told."""
 
     def __init__(self, *pieces: str) -> None:
         self.pieces = pieces
 
-    async def answer(self, question: str, passages: Sequence[Passage]) -> AsyncGenerator[str | Ending]:
+    async def answer(
+        self, question: str, passages: Sequence[Passage], history: Sequence[Turn] = ()
+    ) -> AsyncGenerator[str | Ending]:
         for piece in self.pieces:
             yield piece
         yield Ending("stop")

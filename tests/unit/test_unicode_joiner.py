@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citestream.answer.litellm import UnicodeJoiner
+from citestream.answer.upstream import UnicodeJoiner
 
 
 def joined(*pieces: str) -> list[str]:

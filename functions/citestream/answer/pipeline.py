@@ -8,11 +8,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from citestream.answer.answerer import NO_ANSWER, Answerer, Ending
+from citestream.answer.answerer import NO_ANSWER, Answerer, Condensed, Ending, Shown
 from citestream.answer.citations import cite, claims, in_place
 from citestream.answer.confidence import components, score
+from citestream.answer.history import Turn, recent
 from citestream.answer.markers import Markers
-from citestream.model import Citation, Done, Event, Passage, Results, Sources, Timing, Token, may_see
+from citestream.answer.refusal import is_refusal
+from citestream.model import Citation, Done, Event, Passage, Results, Sources, Timing, Token, Usage, may_see
 from citestream.retrieval.index import Index, Principals
 
 DEFAULT_TOP_K = 8
@@ -23,6 +25,7 @@ class Question:
     """What is asked, of which knowledge bases, for how many passages; ``results`` when the reader wants these too.
 
     ``principals`` are the asker's: documents that are not for any of them are neither found nor shown.
+    ``history`` are the turns of the conversation before it, oldest first.
     """
 
     text: str
@@ -30,6 +33,7 @@ class Question:
     top_k: int = DEFAULT_TOP_K
     results: bool = False
     principals: Principals = None
+    history: tuple[Turn, ...] = ()
 
 
 class Pipeline:
@@ -45,56 +49,48 @@ class Pipeline:
         Raises AnswerError, EmbeddingFailed, StoreUnavailable and WrongIndex.
         """
         started = time.perf_counter()
-        passages = await self._index.search(question.text, question.kb_ids, question.top_k, question.principals)
+        history = recent(question.history, question.text)
+        asked = await self._answerer.condense(question.text, history) if history else Condensed(question.text)
+        passages = await self._index.search(asked.text, question.kb_ids, question.top_k, question.principals)
         retrieval = _milliseconds(started)
         if question.principals is not None:
             yield Sources(tuple(dict.fromkeys(passage.document_id for passage in passages)))
         if question.results:
             yield Results(tuple(passages))
-        markers, ending, first_token = Markers(len(passages)), None, 0
+        writing, first_token = _Writing(passages), 0
         text: list[str] = []
-        async with aclosing(self._written(question.text, passages, markers)) as pieces:
+        async with aclosing(writing.pieces(self._answer(question.text, passages, history))) as pieces:
             async for piece in pieces:
-                if isinstance(piece, Ending):
-                    ending = piece
-                    continue
                 if not text:
                     first_token = _milliseconds(started)
                 text.append(piece)
                 yield Token(piece)
-        if ending is None:
-            raise RuntimeError("the answerer stopped without an ending")
-        answer = "".join(text)
+        answer, markers, passages = "".join(text), writing.markers, writing.passages
         found = claims(answer, markers.marks)
         citations = await self._verified(cite(found, markers.sources, passages), question.principals)
         for citation in citations:
             yield citation
-        parts = components(question.text, found, citations, passages, markers.invalid)
+        reason = "no_answer" if is_refusal(answer) else writing.ending.finish_reason
+        parts = components(asked.text, found, citations, passages, markers.invalid)
         yield Done(
-            confidence_score=score(parts, citations, ending.finish_reason, passages),
-            finish_reason=ending.finish_reason,
+            confidence_score=score(parts, citations, reason, passages),
+            finish_reason=reason,
             stream_id=stream_id,
             components=parts.as_dict(),
-            usage=ending.usage,
+            usage=_sum(asked.usage, writing.ending.usage),
             timing_ms=Timing(retrieval, first_token, _milliseconds(started)),
         )
 
-    async def _written(
-        self, question: str, passages: Sequence[Passage], markers: Markers
-    ) -> AsyncGenerator[str | Ending]:
-        """The answer's text with its markers in order, no piece empty, and its ending."""
+    async def _answer(
+        self, question: str, passages: Sequence[Passage], history: Sequence[Turn]
+    ) -> AsyncGenerator[str | Shown | Ending]:
         if not passages:
             yield NO_ANSWER
             yield Ending("no_answer")
             return
-        async with aclosing(self._answerer.answer(question, passages)) as pieces:
+        async with aclosing(self._answerer.answer(question, passages, history)) as pieces:
             async for piece in pieces:
-                if isinstance(piece, Ending):
-                    if rest := markers.close():
-                        yield rest
-                    yield piece
-                elif out := markers.feed(piece):
-                    yield out
+                yield piece
 
     async def _verified(self, citations: Sequence[Citation], principals: Principals) -> list[Citation]:
         """The citations, each checked against its document as it is now.
@@ -106,6 +102,35 @@ class Pipeline:
         found = dict(zip(ids, await asyncio.gather(*map(self._index.document, ids)), strict=True))
         readable = {id: each for id, each in found.items() if each and may_see(each.access, principals)}
         return [in_place(citation, readable.get(citation.document_id)) for citation in citations]
+
+
+class _Writing:
+    """An answer while it is written: what from, its markers, and how it ended."""
+
+    ending: Ending
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        self.passages = passages
+        self.markers = Markers(len(passages))
+
+    async def pieces(self, written: AsyncGenerator[str | Shown | Ending]) -> AsyncGenerator[str]:
+        """The answer's text with its markers in order, no piece empty."""
+        async with aclosing(written):
+            async for piece in written:
+                if isinstance(piece, Shown):
+                    self.passages, self.markers = piece.passages, Markers(len(piece.passages))
+                elif isinstance(piece, Ending):
+                    self.ending = piece
+                    if rest := self.markers.close():
+                        yield rest
+                    return
+                elif out := self.markers.feed(piece):
+                    yield out
+        raise RuntimeError("the answerer stopped without an ending")
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(one.input_tokens + other.input_tokens, one.output_tokens + other.output_tokens)
 
 
 def _milliseconds(since: float) -> int:

@@ -9,16 +9,31 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
+from citestream.answer.history import Turn
 from citestream.http.fields import check, query_fields
 from citestream.http.problems import Problem
 
 BODY_LIMIT = 64 * 1024
+#: Characters of a turn: an answer of a model's, of some 4,000 tokens.
+LONGEST_TURN = 16_000
 #: Query parameters that carry the cursor and are no fields of the request.
 CURSOR_PARAMETERS = ("last_event_id", "lastEventId")
 
 
+class TurnFields(BaseModel):
+    """A turn of the conversation before the question."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    role: Literal["user", "assistant"]
+    content: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TURN)]
+
+
 class Ask(BaseModel):
-    """A search request. ``kb_ids`` None stands for every knowledge base that the caller may read."""
+    """A search request. ``kb_ids`` None stands for every knowledge base that the caller may read.
+
+    ``history`` is of any length: clients send the whole conversation, whose last turns count.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -26,6 +41,14 @@ class Ask(BaseModel):
     kb_ids: Annotated[list[str], Field(min_length=1)] | None = None
     top_k: Annotated[int, Field(ge=1, le=20)] | None = None
     include: list[Literal["results"]] | None = None
+    history: list[TurnFields] | None = None
+
+    def canonical(self) -> str:
+        """The same for each way to write this request, and for versions of this program that know more fields."""
+        return self.model_dump_json(exclude_none=True, exclude=None if self.history else {"history"})
+
+    def turns(self) -> tuple[Turn, ...]:
+        return tuple(Turn(turn.role, turn.content) for turn in self.history or ())
 
 
 async def fields_of_body(request: Request) -> Any:

@@ -55,7 +55,7 @@ class SearchEndpoint:
         cursor = cursor_of(request) if streaming else None
         key_text = _key_of(request) if is_post else None
         ask = checked(fields)
-        key = request_key(caller.sub, key_text, ask.model_dump_json()) if key_text is not None else None
+        key = request_key(caller.sub, key_text, ask.canonical()) if key_text is not None else None
         try:
             if key is not None and (stream_id := await self._hub.stream_of(key)) is not None:
                 return await self._join(request, caller, stream_id, cursor, streaming=streaming)
@@ -77,6 +77,7 @@ class SearchEndpoint:
             ask.top_k or DEFAULT_TOP_K,
             results=not streaming or "results" in (ask.include or ()),
             principals=caller.principals,
+            history=ask.turns(),
         )
         deadline = deadline_of(request.scope)
         try:
