@@ -5,12 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from citestream.answer.excerpts import best_span
 from citestream.answer.markers import Mark
 from citestream.answer.overlap import Weights, stems
+from citestream.answer.support import Grounds, read
 from citestream.model import Citation, Document, Passage
-from citestream.sentences import sentences
+from citestream.sentences import Span, sentences
 
 # How far from where it was the likeness of an excerpt is looked for, in code points.
 _NEARBY = 1000
@@ -37,34 +39,64 @@ def claims(answer: str, marks: Sequence[Mark]) -> list[Claim]:
     return [Claim(plain[start:end], tuple(numbers)) for (start, end), numbers in zip(spans, cited, strict=True)]
 
 
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """The citations of an answer, one for each number, ascending; and how well each sentence's own support it."""
+
+    citations: list[Citation]
+    #: For each claim: 0 to 1, by its passages together; None where it cites none or has no words.
+    supports: list[float | None]
+
+
 def cite(found: Sequence[Claim], sources: Sequence[int], passages: Sequence[Passage]) -> list[Citation]:
     """One citation for each number of the answer, ascending; ``sources`` has the passage, from 1, of each number."""
+    return cited(found, sources, passages, Grounds(passages)).citations
+
+
+def cited(found: Sequence[Claim], sources: Sequence[int], passages: Sequence[Passage], grounds: Grounds) -> Cited:
+    """What the sentences cite; ``sources`` has the passage, counted from 1, of each number."""
+    places = [source - 1 for source in sources]
+    spans = _spans(found, places, passages)
+    excerpts = {place: read(passages[place].text[start:end]) for place, (start, end) in zip(places, spans, strict=True)}
+    shares: dict[int, list[float]] = {place: [] for place in places}
+    supports: list[float | None] = []
+    for claim in found:
+        own = {places[number - 1]: excerpts[places[number - 1]] for number in claim.numbers}
+        support = grounds.supports(claim.text, own)
+        supports.append(support.together if support else None)
+        for place, share in support.alone.items() if support else ():
+            shares[place].append(share)
+    citations = [
+        _citation(number, passages[place], span, fmean(shares[place] or [0.0]))
+        for number, (place, span) in enumerate(zip(places, spans, strict=True), start=1)
+    ]
+    return Cited(citations, supports)
+
+
+def _spans(found: Sequence[Claim], places: Sequence[int], passages: Sequence[Passage]) -> list[Span]:
+    """For each number, the span of its passage for all that cites it."""
+    wanted: list[list[str]] = [[] for _ in places]
+    for claim in found:
+        for number in dict.fromkeys(claim.numbers):
+            wanted[number - 1].extend(stems(claim.text))
     weights = Weights(stems(passage.text) for passage in passages)
-    citations = []
-    for number, source in enumerate(sources, start=1):
-        wanted = [stems(claim.text) for claim in found if number in claim.numbers]
-        citations.append(_citation(number, passages[source - 1], wanted, weights))
-    return citations
+    return [best_span(passages[place].text, terms, weights) for place, terms in zip(places, wanted, strict=True)]
 
 
-def _citation(number: int, passage: Passage, wanted: list[list[str]], weights: Weights) -> Citation:
-    terms = [term for each in wanted for term in each]
-    start, end = best_span(passage.text, terms, weights)
-    excerpt = passage.text[start:end]
-    there = stems(excerpt)
-    supports = [weights.recall(each, there) for each in wanted if each]
+def _citation(number: int, passage: Passage, span: Span, support: float) -> Citation:
+    start, end = span
     return Citation(
         number=number,
         document_id=passage.document_id,
         document_name=passage.document_name,
         kb_id=passage.kb_id,
-        excerpt=excerpt,
+        excerpt=passage.text[start:end],
         char_start=passage.char_start + start,
         char_end=passage.char_start + end,
         page=passage.page,
         section=passage.section,
         score=passage.score,
-        support=round(sum(supports) / len(supports), 4) if supports else 0.0,
+        support=round(support, 4),
     )
 
 

@@ -1,6 +1,7 @@
-"""How far an answer can be trusted, from what can be counted: a source match, not entailment.
+"""How far an answer can be trusted, from what can be counted: a match with its sources, not entailment.
 
-A first, uncalibrated version: higher is better, the components say why, and the number is no probability.
+The score is, in hundredths, the share of the answer's sentences that an expert of its field would be expected to call
+fully supported by what they cite; less where the passages hold little of the question or markers were made up.
 """
 
 from __future__ import annotations
@@ -8,33 +9,55 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from citestream.answer.calibration import FITTED, Calibration
 from citestream.answer.citations import Claim
 from citestream.answer.overlap import Weights, stems
 from citestream.model import Citation, FinishReason, Passage
 
-# A sentence of fewer terms (a heading, "Yes.", "In short:") needs no citation.
-_FEWEST_TERMS = 3
-#: What a refusal gets at most, and an answer without a single citation.
+#: What a refusal gets at most.
 REFUSAL_CEILING = 5
-UNCITED_CEILING = 10
+
+_FEWEST_TERMS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """What the score is made of, each 0 to 1 but the count of invalid markers."""
+    """What the score is made of, each 0 to 1 but the counts of markers.
+
+    ``coverage`` is the share of the sentences that cite, of those that should; ``support`` the mean support of those
+    that cite; ``supported`` the share of all that is expected to be fully supported; ``retrieval`` the share of the
+    question's words that the passages hold. ``markers`` are those shown, ``invalid_markers`` those left out.
+    """
 
     coverage: float
     support: float
     retrieval: float
     invalid_markers: int
+    supported: float = 0.0
+    markers: int = 0
 
     def as_dict(self) -> dict[str, float | int]:
         return {
             "coverage": round(self.coverage, 4),
             "support": round(self.support, 4),
+            "supported": round(self.supported, 4),
             "retrieval": round(self.retrieval, 4),
+            "markers": self.markers,
             "invalid_markers": self.invalid_markers,
         }
+
+
+def expected(parts: Components, calibration: Calibration = FITTED) -> float:
+    """The score before it is rounded, 0 to 1: never lower for more coverage or support, never higher for more invalid
+    markers; 0 where nothing is cited."""
+    valid = parts.markers / (parts.markers + parts.invalid_markers) if parts.markers else 0.0
+    return parts.supported * calibration.on_question(parts.retrieval) * valid
+
+
+def confidence(parts: Components, reason: FinishReason) -> int:
+    """0 to 100."""
+    value = round(100 * expected(parts))
+    return min(value, REFUSAL_CEILING) if reason == "no_answer" else value
 
 
 def components(
@@ -64,6 +87,4 @@ def score(parts: Components, citations: Sequence[Citation], reason: FinishReason
         return 0
     valid = len(citations) / (len(citations) + parts.invalid_markers) if citations else 0.0
     value = round(100 * parts.coverage * parts.support * valid * (0.5 + 0.5 * parts.retrieval))
-    if reason == "no_answer":
-        return min(value, REFUSAL_CEILING)
-    return value if citations else min(value, UNCITED_CEILING)
+    return min(value, REFUSAL_CEILING) if reason == "no_answer" else value
