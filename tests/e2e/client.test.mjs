@@ -79,7 +79,11 @@ function thrownBy(answer) {
 
 test("a question is posted, and its events come decoded", async () => {
   plan = [stream(token(1, "Because") + done(2))];
-  const answer = ask({ kbIds: ["a"], topK: 3, include: ["results"], token: "secret" });
+  const history = [
+    { role: "user", content: "What?" },
+    { role: "assistant", content: "That [1]." },
+  ];
+  const answer = ask({ kbIds: ["a"], topK: 3, include: ["results"], history, token: "secret" });
   assert.deepEqual(await all(answer), [
     { type: "token", data: { text: "Because" }, id: "s1-1" },
     { type: "done", data: { confidence_score: 80 }, id: "s1-2" },
@@ -87,7 +91,7 @@ test("a question is posted, and its events come decoded", async () => {
   assert.equal(answer.streamId, "s1");
   const [{ method, path, headers, body }] = got;
   assert.deepEqual([method, path], ["POST", "/api/v1/search"]);
-  assert.deepEqual(JSON.parse(body), { query: "Why?", kb_ids: ["a"], top_k: 3, include: ["results"] });
+  assert.deepEqual(JSON.parse(body), { query: "Why?", kb_ids: ["a"], top_k: 3, include: ["results"], history });
   assert.deepEqual(
     [headers.accept, headers["content-type"], headers.authorization, headers["last-event-id"]],
     ["text/event-stream", "application/json", "Bearer secret", undefined],

@@ -102,6 +102,7 @@ def test_json_and_stream_are_one_production(served: str, data: Path) -> None:
         QUESTION | {"top_k": 3},
         QUESTION | {"kb_ids": ["engineering"]},
         QUESTION | {"include": ["results"]},
+        QUESTION | {"history": [{"role": "user", "content": "What is OAuth?"}]},
     ],
 )
 def test_a_used_key_with_another_body_is_422(served: str, data: Path, other: dict[str, Any]) -> None:

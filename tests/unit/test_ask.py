@@ -9,6 +9,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.types import Message
 
+from citestream.answer.history import Turn
 from citestream.http.ask import BODY_LIMIT, Ask, checked, fields_of_body, fields_of_query
 from citestream.http.problems import InvalidFields, Problem
 
@@ -42,9 +43,75 @@ async def test_a_whole_request() -> None:
     assert ask_from_query(QueryParams("query= What? &kb_ids=a,b&top_k=20&include=results")) == expected
 
 
-@pytest.mark.parametrize("body", [b'{"query":"x"}', b'{"query":"x","kb_ids":null,"top_k":null,"include":null}'])
+@pytest.mark.parametrize(
+    "body", [b'{"query":"x"}', b'{"query":"x","kb_ids":null,"top_k":null,"include":null,"history":null}']
+)
 async def test_all_but_the_query_is_optional(body: bytes) -> None:
     assert await ask_from_body(post(body)) == Ask(query="x")
+
+
+def turn(role: str = "user", content: str = "How long?") -> dict[str, object]:
+    return {"role": role, "content": content}
+
+
+@pytest.mark.parametrize("count", [0, 1, 11, 500])
+def test_a_history_may_be_a_whole_conversation(count: int) -> None:
+    history = [turn("assistant" if at % 2 else "user", f" {at}\n") for at in range(count)]
+    expected = tuple(Turn("assistant" if at % 2 else "user", f"{at}") for at in range(count))
+    assert checked({"query": "x", "history": history}).turns() == expected
+
+
+@pytest.mark.parametrize(
+    ("history", "field"),
+    [
+        (turn(), "history"),
+        ("How long?", "history"),
+        (["How long?"], "history.0"),
+        ([turn(), turn("system")], "history.1.role"),
+        ([turn("User")], "history.0.role"),
+        ([{"role": "user"}], "history.0.content"),
+        ([{"content": "x"}], "history.0.role"),
+        ([turn() | {"name": "Ada"}], "history.0.name"),
+        ([turn() | {"content": None}], "history.0.content"),
+        ([turn() | {"content": [{"type": "text", "text": "x"}]}], "history.0.content"),
+        ([turn(content="")], "history.0.content"),
+        ([turn(content=" \n ")], "history.0.content"),
+        ([turn(content="x" * 16_001)], "history.0.content"),
+    ],
+)
+def test_a_history_that_breaks_a_rule_is_named(history: object, field: str) -> None:
+    with pytest.raises(InvalidFields) as caught:
+        checked({"query": "x", "history": history})
+    assert [error["field"] for error in caught.value.extra["errors"]] == [field]
+
+
+@pytest.mark.parametrize("value", ["[]", '[{"role":"user","content":"x"}]', "", "x&history=y"])
+def test_a_query_string_takes_no_history(value: str) -> None:
+    with pytest.raises(InvalidFields) as caught:
+        ask_from_query(QueryParams(f"query=x&history={value}"))
+    assert {error["field"].partition(".")[0] for error in caught.value.extra["errors"]} == {"history"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({}, {"kb_ids": None, "top_k": None, "include": None, "history": None}, True),
+        ({}, {"history": []}, True),
+        ({}, {"history": [turn()]}, False),
+        ({"history": [turn()]}, {"history": [turn(content=" How long? ")]}, True),
+        ({"history": [turn()]}, {"history": [turn("assistant")]}, False),
+        ({"history": [turn()]}, {"history": [turn(), turn()]}, False),
+        ({"history": [turn(), turn(content="x")]}, {"history": [turn(content="x"), turn()]}, False),
+        ({}, {"top_k": 8}, False),
+    ],
+)
+def test_what_is_the_same_request(one: dict[str, Any], other: dict[str, Any], same: bool) -> None:
+    given = [checked({"query": "x"} | fields).canonical() for fields in (one, other)]
+    assert (given[0] == given[1]) is same
+
+
+def test_a_request_that_uses_no_later_field_is_the_same_to_later_versions() -> None:
+    assert checked({"query": "x", "top_k": 3}).canonical() == '{"query":"x","top_k":3}'
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 import pytest
 
-from citestream.answer.answerer import NO_ANSWER, Ending
+from citestream.answer.answerer import NO_ANSWER, Condensed, Ending, Shown
 from citestream.answer.history import Turn
 from citestream.answer.pipeline import Pipeline, Question
-from citestream.model import Citation, Document, Done, Event, Passage, Results, Sources, Token
+from citestream.model import Citation, Document, Done, Event, Passage, Results, Sources, Token, Usage
 from citestream.retrieval.index import Principals
-from tests.answers import GUIDE, POLICY, Alone, passage
+from tests.answers import GUIDE, POLICY, passage
 
 
 class OneIndex:
@@ -25,10 +26,12 @@ class OneIndex:
         self.text = text
         self.access = access
         self.asked_for: list[Principals] = []
+        self.queries: list[str] = []
         self.asked_together = asyncio.Barrier(at_once)
 
     async def search(self, query: str, kb_ids: Sequence[str], top_k: int, principals: Principals) -> Sequence[Passage]:
         self.asked_for.append(principals)
+        self.queries.append(query)
         return self.passages[:top_k]
 
     async def document(self, document_id: str) -> Document | None:
@@ -36,18 +39,25 @@ class OneIndex:
         return Document(document_id, document_id, "kb", self.text, self.access) if self.text is not None else None
 
 
-class Scripted(Alone):
-    """An answerer that says what it is told."""
+class Scripted:
+    """An answerer that says what it is told, and keeps what it is given."""
 
-    def __init__(self, *pieces: str) -> None:
+    def __init__(self, *pieces: str | Shown, condensed: str = "") -> None:
         self.pieces = pieces
+        self.condensed = condensed
+        self.given: list[object] = []
+
+    async def condense(self, question: str, history: Sequence[Turn]) -> Condensed:
+        self.given.append((question, history))
+        return Condensed(self.condensed, Usage(20, 3))
 
     async def answer(
         self, question: str, passages: Sequence[Passage], history: Sequence[Turn] = ()
-    ) -> AsyncGenerator[str | Ending]:
+    ) -> AsyncGenerator[str | Shown | Ending]:
+        self.given.append((question, passages, history))
         for piece in self.pieces:
             yield piece
-        yield Ending("stop")
+        yield Ending("stop", Usage(100, 10))
 
 
 async def events(index: OneIndex, answerer: Scripted, **question: object) -> list[Event]:
@@ -141,3 +151,73 @@ async def test_all_cited_documents_are_asked_for_at_once() -> None:
     async with asyncio.timeout(5):
         seen = await events(index, Scripted("One [1]. Two [2]. Three [1]."))
     assert [event.document_name for event in seen if isinstance(event, Citation)] == ["guide.md", "copy.md"]
+
+
+def done(seen: list[Event]) -> Done:
+    last = seen[-1]
+    assert isinstance(last, Done)
+    return last
+
+
+async def test_a_follow_up_is_searched_for_as_it_is_condensed_and_answered_as_it_was_asked() -> None:
+    index, answerer = OneIndex([passage(GUIDE)], GUIDE), Scripted("15 minutes [1].", condensed="access tokens live")
+    history = (Turn("user", "How long do refresh tokens live?"), Turn("assistant", "30 days [1]."))
+    seen = await events(index, answerer, history=history)
+    unmarked = (history[0], Turn("assistant", "30 days."))
+    question = "How long do tokens live?"
+    assert answerer.given == [(question, unmarked), (question, [passage(GUIDE)], unmarked)]
+    assert index.queries == ["access tokens live"]
+    assert done(seen).usage == Usage(120, 13)
+    assert done(seen).components["retrieval"] == 1.0
+
+
+@pytest.mark.parametrize("history", [(), (Turn("assistant", "[1]"),), (Turn("user", "How long do tokens live?"),)])
+async def test_without_turns_before_it_nobody_condenses_a_question(history: tuple[Turn, ...]) -> None:
+    index, answerer = OneIndex([passage(GUIDE)], GUIDE), Scripted("15 minutes [1].")
+    seen = await events(index, answerer, history=history)
+    assert answerer.given == [("How long do tokens live?", [passage(GUIDE)], ())]
+    assert index.queries == ["How long do tokens live?"]
+    assert done(seen).usage == Usage(100, 10)
+
+
+async def test_what_condensing_took_counts_where_nothing_is_found() -> None:
+    seen = await events(OneIndex([], None), Scripted(condensed="x"), history=(Turn("user", "How long?"),))
+    assert (done(seen).finish_reason, done(seen).usage) == ("no_answer", Usage(20, 3))
+
+
+async def test_only_what_the_answer_was_written_from_is_cited() -> None:
+    start = "Access tokens live for 15 minutes."
+    shown = Shown((replace(passage(GUIDE), text=start, char_end=len(start)),))
+    answerer = Scripted(shown, "Refresh tokens live for 30 days [1]. Laptops are encrypted [2].")
+    seen = await events(OneIndex([passage(GUIDE), passage(POLICY, "policy.md")], GUIDE), answerer, results=True)
+    assert [event.excerpt for event in seen if isinstance(event, Citation)] == [start]
+    assert done(seen).components["invalid_markers"] == 1
+    assert [len(event.results) for event in seen if isinstance(event, Results)] == [2]
+
+
+@pytest.mark.parametrize(
+    ("text", "citations", "reason"),
+    [
+        (NO_ANSWER, 0, "no_answer"),
+        (f"{NO_ANSWER[:-1]} [1].", 1, "no_answer"),
+        (f"{NO_ANSWER} [9]", 0, "no_answer"),
+        (f"{NO_ANSWER} But tokens live for 15 minutes [1].", 1, "stop"),
+        ("The sources do not say how long tokens live.", 0, "no_answer"),
+    ],
+)
+async def test_a_refusal_is_told_as_one_and_its_markers_have_their_citations(
+    text: str, citations: int, reason: str
+) -> None:
+    seen = await events(OneIndex([passage(GUIDE)], GUIDE), Scripted(text))
+    assert len([event for event in seen if isinstance(event, Citation)]) == citations
+    assert done(seen).finish_reason == reason
+    assert reason == "stop" or done(seen).confidence_score <= 5
+
+
+async def test_an_answerer_without_an_ending_is_a_defect() -> None:
+    class Unended(Scripted):
+        async def answer(self, *_: object) -> AsyncGenerator[str | Shown | Ending]:
+            yield "So."
+
+    with pytest.raises(RuntimeError, match="without an ending"):
+        await events(OneIndex([passage(GUIDE)], GUIDE), Unended())

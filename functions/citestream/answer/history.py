@@ -80,7 +80,7 @@ def fitting(turns: Sequence[Turn], most: int) -> tuple[Turn, ...]:
     """The newest turns, oldest first, that have so many tokens together; the oldest of them is cut to what is left."""
     kept: list[Turn] = []
     for turn in reversed(turns):
-        content = cut(turn.content, most)
+        content = cut(turn.content, most, within_sentence=not kept)
         if content:
             kept.append(Turn(turn.role, content))
         if content != turn.content:

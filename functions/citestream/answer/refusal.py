@@ -9,7 +9,10 @@ from citestream.answer.answerer import NO_ANSWER
 _MARKER = re.compile(r"\[\d{1,3}\]")
 _MOST_WORDS = 60
 _NOT = r"(?:not|cannot|cant|couldnt|dont|doesnt|didnt)"
-_BEFORE = "unfortunately|sorry|im|i|am|but|based|on|in|from|of|the|these|those|your|given|provided|available|sources|documents"
+_BEFORE = (
+    "unfortunately|sorry|im|i|am|but|based|on|in|from|of|the|these|those|your|given|provided|available"
+    "|sources|documents"
+)
 # On words in lower case, one space between them: "unfortunately the sources given do not say".
 _OTHER_WORDS = re.compile(
     rf"""

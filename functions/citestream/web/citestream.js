@@ -50,6 +50,8 @@ const TERMINAL = new Set(["done", "failure"]);
  * @property {string[]} [kbIds] Knowledge bases to search; by default all that the caller may read.
  * @property {number} [topK] How many passages the answer is given, 1 to 20.
  * @property {"results"[]} [include] `["results"]`: those passages come as events, too.
+ * @property {{role: "user" | "assistant", content: string}[]} [history] The conversation so far, oldest turn first: a
+ *   follow-up is understood by it. An answer goes in as it came, markers and all.
  */
 
 /**
@@ -67,8 +69,8 @@ const TERMINAL = new Set(["done", "failure"]);
  * @returns {Answer}
  */
 export function ask(question, options = {}) {
-  const { kbIds, topK, include } = options;
-  return new Answer({ query: question, kb_ids: kbIds, top_k: topK, include }, null, options);
+  const { kbIds, topK, include, history } = options;
+  return new Answer({ query: question, kb_ids: kbIds, top_k: topK, include, history }, null, options);
 }
 
 /**
