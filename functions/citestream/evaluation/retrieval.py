@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from citestream.evaluation.data import Corpus, Judged, Question, Span, scifact, xquad
+from citestream.evaluation.data import Corpus, Judged, Question, scifact, xquad
 from citestream.evaluation.figures import Figure, Part, Run
 from citestream.evaluation.ingested import located
 from citestream.evaluation.ranking import OURS, Search, ndcg, ways
+from citestream.ingest.normal import normalise
 from citestream.model import Passage
 from citestream.retrieval.embedder import Embedder
 
@@ -51,25 +52,26 @@ RETRIEVAL = Part("Retrieval", ("scifact", "xquad"), measure)
 
 
 def articles(run: Run, language: str) -> Corpus:
-    """The articles as they are ingested, with the questions' places in that."""
+    """The articles in normal form, and the questions about them."""
     corpus = xquad(run.data, language)
-    texts = dict(islice(corpus.documents.items(), _ARTICLES if run.subset else None))
+    raw = dict(islice(corpus.documents.items(), _ARTICLES if run.subset else None))
     questions = [
-        Question(each.text, each.document, tuple(located(texts[each.document], span) for span in each.spans))
+        Question(each.text, each.document, tuple(located(raw[each.document], span) for span in each.spans))
         for each in corpus.questions
-        if each.document in texts
+        if each.document in raw
     ]
-    return Corpus(texts, questions)
+    return Corpus({name: normalise(text) for name, text in raw.items()}, questions)
 
 
 def by_place(question: Question) -> Asked:
     """The chunk in which the answer begins is the relevant one."""
-    (span,) = question.spans
-    return Asked(question.text, lambda found: ndcg([holds(each, question.document, span) for each in found], 1))
+    return Asked(question.text, lambda found: ndcg([holds(each, question) for each in found], 1))
 
 
-def holds(passage: Passage, document: str, span: Span) -> bool:
-    return passage.document_name == document and passage.char_start <= span[0] < passage.char_end
+def holds(passage: Passage, question: Question) -> bool:
+    """Whether the question's answer, of which there is one, begins in the passage."""
+    ((start, _),) = question.spans
+    return passage.document_name == question.document and passage.char_start <= start < passage.char_end
 
 
 def _claims(run: Run) -> tuple[dict[str, str], list[Asked]]:

@@ -14,7 +14,7 @@ from citestream.retrieval.words import words
 FETCHED = 40
 
 # A passage repeats another where so much of it stands there, counted in runs of `_RUN` words.
-_REPEATED = 0.8
+_REPEATED = 0.7
 _RUN = 3
 # What a passage's score counts for each that was chosen from its document before, where documents are compared.
 _AGAIN = 0.9
