@@ -1,0 +1,31 @@
+"""Sentences of documents as plain text, so that nothing in a quotation opens code, maths or a link, or looks like a
+marker."""
+
+from __future__ import annotations
+
+import re
+
+_LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
+_NUMBERED = re.compile(r"\[\^?\d[\d\s,;–-]*\]|【[^】]*】|[［］]")
+_MARKUP = re.compile(r"`+|~{3,}|\$\$|\\[()\[\]]|^\s*(?:#{1,6}|[-*+•>]|\d{1,3}[.)])\s+|\*\*|__", re.MULTILINE)
+
+
+def plain(text: str) -> str:
+    """The text of a quotation: no markup, no bracketed numbers, one line."""
+    text = _LINK.sub(r"\1", text)
+    text = _MARKUP.sub("", _NUMBERED.sub("", text))
+    text = " ".join(text.replace("[", "(").replace("]", ")").split())
+    # At an answer's beginning, a tag may open what models think to themselves.
+    return f"‹{text[1:]}" if text.startswith("<") else text
+
+
+def without_heading(quoted: str, section: str | None) -> str:
+    """Where no full stop or blank line parts them, a heading runs into the first sentence below it."""
+    heading = (section or "").rpartition(" > ")[2]
+    return quoted.removeprefix(heading).lstrip() if heading else quoted
+
+
+def marked(text: str, sources: tuple[int, ...]) -> str:
+    """The text with its sources' markers before the full stop, where writers put them."""
+    body = text.rstrip(".!?…。！？")
+    return f"{body} {''.join(f'[{source}]' for source in sources)}{text[len(body) :] or '.'}"

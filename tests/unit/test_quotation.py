@@ -1,0 +1,44 @@
+"""Sentences of documents as they are quoted."""
+
+from __future__ import annotations
+
+import pytest
+
+from citestream.answer.quotation import marked, plain, without_heading
+
+
+@pytest.mark.parametrize(
+    ("quoted", "shown"),
+    [
+        ("See [the guide](https://x.example/a) now", "See the guide now"),
+        ("As shown [12], and [3, 4] and [^2]", "As shown , and and"),
+        ("Run `make run` with **care**", "Run make run with care"),
+        ("- an item\n  on two lines", "an item on two lines"),
+        ("costs $$5 or \\(x\\) [TODO]", "costs 5 or x (TODO)"),
+        ("```\ncode\n```", "code"),
+        ("**<think>** it is < 5", "‹think> it is < 5"),
+    ],
+)
+def test_quoted_text_opens_nothing_and_holds_no_marker(quoted: str, shown: str) -> None:
+    assert plain(quoted) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "sources", "shown"),
+    [
+        ("It is red.", (1,), "It is red [1]."),
+        ("Is it red?!", (2, 3), "Is it red [2][3]?!"),
+        ("今天晴。", (1,), "今天晴 [1]。"),
+        ("an item", (4,), "an item [4]."),
+    ],
+)
+def test_markers_go_before_the_full_stop(text: str, sources: tuple[int, ...], shown: str) -> None:
+    assert marked(text, sources) == shown
+
+
+@pytest.mark.parametrize(
+    ("section", "shown"),
+    [("Guide > Refunds", "You get them."), ("Other", "Refunds You get them."), (None, "Refunds You get them.")],
+)
+def test_a_heading_that_runs_into_a_sentence_is_left_out(section: str | None, shown: str) -> None:
+    assert without_heading("Refunds You get them.", section) == shown
