@@ -80,6 +80,7 @@ def test_the_newest_turns_are_kept_and_the_oldest_of_them_is_cut_at_a_sentence()
         ("Does it apply to contractors, too?", "long probation period"),
         ("Is that the same for contractors?", "long probation period"),
         ("Can they extend the probation?", "long period"),
+        ("And which notice period?", "long"),
         ("Und für Externe?", "long probation period"),
         ("Gilt sie auch für Externe?", "long probation period"),
         ("Et pour les stagiaires ?", "long probation period"),
@@ -121,6 +122,18 @@ def test_terms_are_carried_through_follow_ups_to_a_question_that_stands_alone_an
 @pytest.mark.parametrize("history", [(), (assistant("Six months."),)], ids=["none", "answers alone"])
 def test_without_an_earlier_question_nothing_is_carried(history: tuple[Turn, ...]) -> None:
     assert carried("And for interns?", history) == "And for interns?"
+
+
+@pytest.mark.parametrize(
+    ("before", "question", "terms"),
+    [
+        ("How long does an access token live?", "What about refresh tokens?", "long live"),
+        ("How high is the daily allowance in Germany?", "And in Japan?", "high daily allowance germany"),
+        ("When are production backups deleted?", "And test backups?", "deleted"),
+    ],
+)
+def test_what_is_asked_about_instead_is_not_carried(before: str, question: str, terms: str) -> None:
+    assert carried(question, [user(before)]) == f"{question} {terms}"
 
 
 def test_so_much_is_carried_and_no_more() -> None:

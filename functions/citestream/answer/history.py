@@ -12,6 +12,7 @@ from typing import Literal
 
 from citestream.answer.budget import cut, tokens
 from citestream.answer.markers import Markers
+from citestream.answer.overlap import stems
 from citestream.retrieval.words import STOP_WORDS, words
 
 #: So many turns before a question are looked at.
@@ -96,11 +97,21 @@ def carried(question: str, history: Sequence[Turn]) -> str:
     for earlier in reversed([turn.content for turn in history if turn.role == "user"]):
         if not _leans(follow_up):
             break
-        terms += _topic(earlier)
+        terms += _others(earlier, question)
         follow_up = earlier
-    own = set(words(question))
-    new = [term for term in dict.fromkeys(terms) if term not in own]
-    return " ".join([question, *new[:_MOST_CARRIED]])
+    return " ".join([question, *list(dict.fromkeys(terms))[:_MOST_CARRIED]])
+
+
+def _others(earlier: str, question: str) -> list[str]:
+    """The terms of an earlier question that this one lacks.
+
+    Where they share one, the word before it goes, too: "refresh tokens" are asked about in place of "access tokens".
+    """
+    own = frozenset(stems(question))
+    said = words(earlier)
+    shared = [not own.isdisjoint(stems(word)) for word in said]
+    kept = [word for word, *gone in zip(said, shared, [*shared[1:], False], strict=True) if not any(gone)]
+    return [word for word in kept if word not in _NO_TOPIC]
 
 
 def _unmarked(turn: Turn) -> str:

@@ -73,10 +73,10 @@ class Upstream:
         async with aclosing(self.pieces) as pieces:
             await self.begin()
             text = self.beginning
-            async for piece in pieces:
+            while len(text) <= longest and (piece := await anext(pieces, "")):
                 text += piece
-                if len(text) > longest:
-                    raise self._failure("upstream_error", "The model wrote more than it was asked for.")
+        if len(text) > longest:
+            raise self._failure("upstream_error", "The model wrote more than it was asked for.")
         return text, self.ending()
 
     async def _read(self) -> AsyncGenerator[str]:
