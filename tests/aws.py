@@ -74,7 +74,7 @@ class AwsServer:
 
     def _ask(self, action: str, body: Mapping[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        with urlopen(Request(f"{self.url}/_test/{action}", data), timeout=10) as answer:
+        with urlopen(Request(f"{self.url}/_test/{action}", data), timeout=60) as answer:
             return json.load(answer)
 
 

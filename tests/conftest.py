@@ -13,6 +13,7 @@ from citestream.ingest.files import find_files
 from citestream.ingest.load import load
 from citestream.settings import load_settings
 from citestream.stores import open_embedder, open_index
+from tests import patience
 from tests.aws import aws_process as aws_process
 from tests.aws import aws_server as aws_server
 from tests.aws import aws_stores as aws_stores
@@ -20,7 +21,6 @@ from tests.aws import no_real_aws as no_real_aws
 from tests.server import product
 
 SAMPLES = Path(citestream.__file__).parent / "samples"
-_PATIENCE = 30.0  # seconds
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,14 +32,10 @@ def provider_key() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def patient_stores() -> Iterator[None]:
-    """Stores may take longer on a busy machine than clients would wait; tests of that set limits of their own."""
+def patient() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("citestream.aws._CONNECT_SECONDS", _PATIENCE)
-        patch.setattr("citestream.aws._READ_SECONDS", {})
-        patch.setattr("citestream.aws._READ_SECONDS_ELSE", _PATIENCE)
-        for module in ("dynamo_log", "sqlite_file", "keys"):
-            patch.setattr(f"citestream.streams.{module}._PATIENCE_SECONDS", 2 * _PATIENCE)
+        patience.with_stores(patch)
+        patience.with_servers(patch)
         yield
 
 

@@ -36,7 +36,7 @@ class ContractClient:
 
     def read(self) -> None:
         for _ in range(_ATTEMPTS):
-            with suppress(OSError, HTTPException), closing(HTTPConnection(self._address, timeout=10)) as connection:
+            with suppress(OSError, HTTPException), closing(HTTPConnection(self._address, timeout=60)) as connection:
                 self._ask(connection)
                 self._listen(connection)
             if self.ended:

@@ -71,10 +71,10 @@ def cutting(target: str, after: Sequence[int]) -> Iterator[CuttingProxy]:
     started, stop = threading.Event(), asyncio.Event()
     thread = threading.Thread(target=lambda: loop.run_until_complete(proxy.serve(started, stop)), name="proxy")
     thread.start()
-    started.wait(10)
+    started.wait(60)
     try:
         yield proxy
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(60)
         loop.close()

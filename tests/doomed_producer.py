@@ -53,7 +53,7 @@ class Fate:
 
 def produce(place: Place, seed: int, kind: str, begins: Event) -> None:
     """Answer one request, and end: by itself, or as is fated."""
-    signal.alarm(25)  # whoever has started this may be gone
+    signal.alarm(100)  # whoever has started this may be gone
     os.environ.update(place.environ)
     asyncio.run(_produce(place, seed, Fate.of(seed, kind), begins))
 

@@ -108,5 +108,5 @@ async def running(function: Function, **options: Any) -> AsyncIterator[tuple[Emu
     """The function in the emulator, a client of it, and the lines that the emulator says."""
     lines: list[str] = []
     settings = Options(**{"keep": True, "say": lines.append, **options})
-    async with Emulator(function, settings) as emulator, httpx.AsyncClient(base_url=emulator.url, timeout=20) as client:
+    async with Emulator(function, settings) as emulator, httpx.AsyncClient(base_url=emulator.url) as client:
         yield emulator, client, lines

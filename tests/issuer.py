@@ -43,7 +43,7 @@ class Issuer:
                 else:
                     issuer.fetched += 1
                     body = {"keys": issuer.keys}
-                    issuer.answering.wait(20)
+                    issuer.answering.wait(60)
                 if issuer.fails_with is not None:
                     self.wfile.write(issuer.fails_with)
                     return

@@ -96,7 +96,7 @@ class Emulated:
         self.emulator = emulator
         self._loop = loop
         self._lines = lines
-        self._client = httpx.Client(timeout=30)
+        self._client = httpx.Client()
 
     def request(
         self, path: str, method: str = "GET", body: bytes = b"", headers: Mapping[str, str] | None = None
@@ -118,7 +118,7 @@ class Emulated:
         return self.emulator.invocations[-1]
 
     def settle(self) -> None:
-        asyncio.run_coroutine_threadsafe(self.emulator.settled(), self._loop).result(20)
+        asyncio.run_coroutine_threadsafe(self.emulator.settled(), self._loop).result(60)
 
     def output(self) -> str:
         return "\n".join(self._lines)
@@ -137,7 +137,7 @@ def emulated(function: Function, **options: Any) -> Iterator[Emulated]:
     emulator = Emulator(function, Options(**options))
 
     def do(work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, loop).result(60)
 
     try:
         do(emulator.__aenter__())
@@ -148,7 +148,7 @@ def emulated(function: Function, **options: Any) -> Iterator[Emulated]:
             do(emulator.__aexit__(None, None, None))
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(20)
+        thread.join(60)
         loop.close()
 
 
@@ -191,7 +191,7 @@ class Rie:
         return self.invoke(event)
 
     def invoke(self, event: Any) -> Outcome:
-        answer = httpx.post(self._url, json=event, timeout=30).content
+        answer = httpx.post(self._url, json=event).content
         head, delimiter, body = answer.partition(bytes(8))
         told: dict[str, Any] = json.loads(head) if head.startswith(b"{") else {"errorType": head.decode()}
         if "errorType" in told:
@@ -237,7 +237,7 @@ def rie(function: Function, folder: Path) -> Iterator[Rie]:
             yield Rie(url, log)
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
 
 
 def free_ports(number: int) -> list[int]:
@@ -250,7 +250,7 @@ def free_ports(number: int) -> list[int]:
     return ports
 
 
-def wait_for(url: str, seconds: float = 20) -> None:
+def wait_for(url: str, seconds: float = 60) -> None:
     """Until something listens there."""
     address = urlsplit(url)
     until = time.monotonic() + seconds

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import uvicorn
 
 from citestream.answer.answerer import Ending
@@ -27,6 +28,7 @@ from citestream.answer.pipeline import Pipeline
 from citestream.app import create_local_app, open_engine
 from citestream.model import Passage
 from citestream.settings import PREFIX, load_settings
+from tests import patience
 from tests.answers import Alone
 
 ROOT = Path(__file__).parents[1]
@@ -70,6 +72,7 @@ class Unhurried(Alone):
 
 
 def main() -> None:
+    patience.with_stores(pytest.MonkeyPatch())
     settings = load_settings()
     engine = open_engine(settings)
     engine = replace(engine, pipeline=Pipeline(engine.index, Unhurried()))

@@ -24,7 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
-PATIENCE = 10.0  # seconds until a test fails whose expected event does not come
+PATIENCE = 60.0  # seconds until a test fails whose expected event does not come
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,13 +39,13 @@ def serving(app: ASGIApp, *, root_path: str = "") -> Iterator[str]:
     thread = threading.Thread(target=server.run, name="test server")
     thread.start()
     try:
-        if not started.wait(20) or not server.servers:
+        if not started.wait(60) or not server.servers:
             raise RuntimeError("the server did not start")
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         if thread.is_alive():
             raise RuntimeError("the server did not stop")
 
@@ -60,7 +60,7 @@ def product(**settings: Any) -> Iterator[str]:
 def raw(url: str, request: str) -> bytes:
     """Everything the server sends to this request until it closes the connection, as bytes on the wire."""
     address = urlsplit(url)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
         connection.sendall(request.replace("\n", "\r\n").encode())
         received = b""
         while chunk := connection.recv(65536):

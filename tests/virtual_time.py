@@ -11,6 +11,11 @@ from dataclasses import dataclass
 import pytest
 
 _BEGINNING = 2_000_000_000.0
+#: The modules of the streams that ask what time it is.
+STREAMS = tuple(
+    f"citestream.streams.{module}"
+    for module in ("hub", "keys", "production", "sqlite_log", "sqlite_admission", "dynamo_log", "dynamo_admission")
+)
 
 
 @dataclass
@@ -49,7 +54,10 @@ def told_by(clock: Clock, *modules: str) -> Iterator[None]:
 
 @dataclass
 class Hurry:
-    """Lets time pass at once for all event loops, besides what passes of itself."""
+    """Lets time pass at once for all event loops, besides what passes of itself.
+
+    A loop in another thread notices when something else wakes it.
+    """
 
     ahead: float = 0.0
     get_clock_info = staticmethod(time.get_clock_info)
@@ -61,8 +69,11 @@ class Hurry:
         return time.monotonic() + self.ahead
 
 
+_HURRY = Hurry()
+
+
 @pytest.fixture
-def hurry(monkeypatch: pytest.MonkeyPatch) -> Hurry:
-    hurry = Hurry()
-    monkeypatch.setattr("asyncio.base_events.time", hurry)
-    return hurry
+def hurry() -> Hurry:
+    """What has passed has passed for good: the servers that outlive the test have set timers by it."""
+    pytest.MonkeyPatch().setattr("asyncio.base_events.time", _HURRY)
+    return _HURRY

@@ -28,7 +28,7 @@ _ARGUMENTS = (
     "--disable-sync",
 )
 _MISSING = "needs Chromium: `apt-get install chromium`, or its path in CITESTREAM_CHROMIUM"
-_PATIENCE = 10_000
+_PATIENCE = 60_000
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")

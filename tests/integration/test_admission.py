@@ -22,7 +22,8 @@ from citestream.streams.entry import to_entry, to_frame
 from citestream.streams.hub import Hub
 from citestream.streams.log import StreamLog, StreamRecord
 from citestream.streams.sqlite_log import SqliteStreamLog
-from tests.streams import LIMITS, Produce, SqliteStore, Store, done, entries, producing
+from tests.streams import LIMITS, Produce, SqliteStore, Store, done, entries, producing, record_of
+from tests.virtual_time import STREAMS, Clock, told_by
 
 TABLES = ("streams", "events", "keys", "slots")
 KEY = request_key("me", "key", "question")
@@ -256,14 +257,19 @@ async def test_a_lost_producers_slot_is_free_when_its_stream_has_ended(hub: Hub,
     await admit(hub)
 
 
-async def test_the_slot_is_renewed_with_the_stream(store: Store) -> None:
-    hub = Hub(store.log(), replace(LIMITS, lease=0.6, answers=1))
-    await admit(hub)
-    until = time.monotonic() + 1.2
-    while time.monotonic() < until:
-        with pytest.raises(TooManyAnswers):
-            await admit(hub)
-    await hub.aclose()
+async def test_the_slot_is_renewed_with_the_stream(store: Store, log: StreamLog) -> None:
+    clock = Clock()
+    with told_by(clock, *STREAMS):
+        hub = Hub(store.log(), replace(LIMITS, lease=60, answers=1))
+        stream_id = await admit(hub)
+        for _ in range(12):
+            clock.now += 10
+            # Each third of a lease, and no more than a step later.
+            while (await record_of(log, stream_id)).lease_until <= clock.now + 30:
+                await asyncio.sleep(0)
+            with pytest.raises(TooManyAnswers):
+                await admit(hub)
+        await hub.aclose()
 
 
 async def test_what_can_not_begin_leaves_neither_slot_nor_key(

@@ -44,7 +44,7 @@ def saying(chunks: Iterable[bytes], heard: list[bytes]) -> Iterator[str]:
         thread = threading.Thread(target=serve)
         thread.start()
         yield url
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 

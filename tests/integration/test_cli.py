@@ -314,7 +314,7 @@ def test_when_the_server_is_told_to_stop_a_live_stream_gets_its_end(library: Pat
             assert server.stderr is not None
             url = next(found[0] for line in server.stderr if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
             body = {"query": QUESTION}
-            with httpx.stream("POST", f"{url}/api/v1/search", json=body, headers=STREAM, timeout=20) as response:
+            with httpx.stream("POST", f"{url}/api/v1/search", json=body, headers=STREAM) as response:
                 stream = frames(response)
                 assert next(stream).event == "token"
                 server.send_signal(signal.SIGTERM)

@@ -94,7 +94,7 @@ def test_documents_are_answered_from_until_they_are_deleted(
         environ |= {"CITESTREAM_EMBEDDING_DIMENSIONS": "256"}
         asking = environ | {"CITESTREAM_MODEL": "bedrock/anthropic.claude-haiku-4-5-20251001-v1:0"}
         asks = Function(
-            ROOT / "functions", "citestream.handlers.app", "/var/task/run-stream", environ=asking, timeout=30
+            ROOT / "functions", "citestream.handlers.app", "/var/task/run-stream", environ=asking, timeout=300
         )
         gone = "ObjectRemoved:DeleteMarkerCreated"
         with ingest_function(environ) as ingest, emulated(asks) as function:

@@ -84,7 +84,7 @@ def api(data: Path) -> Iterator[Api]:
     with (
         Issuer() as issuer,
         product(data=data, auth="jwt", jwt_issuer=issuer.url, jwt_audience=AUDIENCE) as url,
-        httpx.Client(base_url=url, timeout=20) as client,
+        httpx.Client(base_url=url) as client,
     ):
         yield Api(client, issuer)
 

@@ -140,5 +140,5 @@ def run_suite(node: str, url: str, folder: Path) -> list[dict[str, Any]]:
 
 
 def release(node: str) -> tuple[int, ...]:
-    version = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
     return tuple(map(int, re.findall(r"\d+", version)))[:2]

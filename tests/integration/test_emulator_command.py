@@ -75,7 +75,7 @@ def emulating(template: Path, env_vars: Path | None, **settings: Any) -> Iterato
             yield line.split()[2], process.stdout
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
 
 
 def test_the_template_s_function_is_served_until_it_is_told_to_stop(template: Path) -> None:

@@ -54,7 +54,7 @@ class CrossedAws(QuickAws):
         self, call: Callable[..., dict[str, Any]], arguments: dict[str, Any], tell: Callable[[], object]
     ) -> dict[str, Any]:
         tell()
-        assert self.go_on.wait(20)
+        assert self.go_on.wait(60)
         return call(**arguments)
 
 

@@ -25,6 +25,8 @@ from citestream.settings import BadSettings, load_settings
 from tests.issuer import AUDIENCE, EC_KEY, OTHER_KEY, RSA_KEY, Issuer, bearer, public_jwk
 from tests.server import product
 from tests.sse import STREAM
+from tests.virtual_time import Hurry
+from tests.virtual_time import hurry as hurry
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +172,10 @@ def test_signatures_that_do_not_hold(issuer: Issuer, guarded: str) -> None:
     refused(guarded, bearer(unsigned))
 
 
-def test_unknown_key_ids_do_not_make_the_server_fetch_again_and_again(issuer: Issuer, guarded: str) -> None:
+def test_unknown_key_ids_do_not_make_the_server_fetch_again_and_again(
+    issuer: Issuer, guarded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(IssuerKeys, "PAUSE_SECONDS", 1000.0)
     refused(guarded, bearer(issuer.token(kid="unknown")))
     before = issuer.fetched
     for i in range(20):
@@ -238,12 +243,15 @@ async def test_keys_are_no_more_than_a_megabyte(other_issuer: Issuer, caplog: py
 
 
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"])
-async def test_an_issuer_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, start: bytes) -> None:
-    monkeypatch.setattr(IssuerKeys, "FETCH_SECONDS", 0.5)
-    left = asyncio.Event()
+async def test_an_issuer_that_never_ends_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, hurry: Hurry, start: bytes
+) -> None:
+    monkeypatch.setattr(IssuerKeys, "FETCH_SECONDS", 3.0)  # its client waits 5 for the next byte
+    begun, left = asyncio.Event(), asyncio.Event()
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(start)
+        begun.set()
         with suppress(ConnectionError):  # so may who leaves seem to, too
             while not reader.at_eof():
                 writer.write(b" ")
@@ -254,8 +262,11 @@ async def test_an_issuer_that_never_ends_is_not_waited_for(monkeypatch: pytest.M
 
     async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
+        finding = asyncio.create_task(IssuerKeys(f"http://127.0.0.1:{port}").find("rsa"))
+        await begun.wait()
+        hurry(3.0)
         with pytest.raises(StoreUnavailable, match="no keys"):
-            await IssuerKeys(f"http://127.0.0.1:{port}").find("rsa")
+            await finding
         await left.wait()  # the connection is closed, too
 
 
@@ -267,6 +278,7 @@ async def test_an_issuer_may_send_elsewhere(other_issuer: Issuer, issuer: Issuer
 async def test_in_an_outage_the_issuer_is_asked_once_and_nobody_waits_in_a_queue(
     other_issuer: Issuer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(IssuerKeys, "FAILURE_PAUSE_SECONDS", 1000.0)
     keys = IssuerKeys(other_issuer.url, f"{other_issuer.url}/keys")
     other_issuer.fails_with = b"nonsense"
     outcomes = await asyncio.gather(
@@ -285,6 +297,7 @@ async def test_in_an_outage_the_keys_there_are_stay_good(
     keys = IssuerKeys(other_issuer.url, f"{other_issuer.url}/keys")
     await keys.find("rsa")
     monkeypatch.setattr(IssuerKeys, "LIFETIME_SECONDS", 0.0)
+    monkeypatch.setattr(IssuerKeys, "FAILURE_PAUSE_SECONDS", 1000.0)
     other_issuer.fails_with = b"nonsense"
     assert [(await keys.find("rsa")).key_id for _ in range(5)] == ["rsa"] * 5
     assert (other_issuer.fetched, len(caplog.records)) == (2, 1)
@@ -300,7 +313,7 @@ async def test_while_one_asks_again_the_others_go_on(other_issuer: Issuer, monke
     first = asyncio.create_task(keys.find("rsa"))
     await asyncio.sleep(0)  # it holds the lock now
     try:
-        assert (await asyncio.wait_for(keys.find("ec"), 2)).key_id == "ec"
+        assert (await asyncio.wait_for(keys.find("ec"), 30)).key_id == "ec"
         assert not first.done()
     finally:
         other_issuer.answering.set()

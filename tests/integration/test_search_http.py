@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import sqlite3
@@ -23,6 +24,8 @@ from citestream.settings import load_settings
 from tests.openai_server import CUT, DONE, END, OPEN, OpenAIServer, Status, Step, delta, finish
 from tests.server import product, raw, serving
 from tests.sse import STREAM
+from tests.virtual_time import Hurry
+from tests.virtual_time import hurry as hurry
 
 JSON_TYPE = {"Content-Type": "application/json"}
 
@@ -145,7 +148,7 @@ def test_unknown_paths_are_404(url: str, path: str) -> None:
 
 def test_a_client_that_leaves_during_its_upload_is_no_fault_of_ours(url: str, caplog: pytest.LogCaptureFixture) -> None:
     address = urlsplit(url)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
         head = "POST /api/v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         connection.sendall(f'{head}Content-Length: 50\r\nExpect: 100-continue\r\n\r\n{{"query": '.encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 100 ")  # the body is being read
@@ -198,18 +201,18 @@ def test_a_store_that_does_not_answer_is_503(library: Path, tmp_path: Path) -> N
         ((OPEN,), 504, "timeout"),
     ],
 )
-def test_a_failure_is_a_problem_where_json_was_asked_for(
-    library: Path, steps: tuple[Step, ...], status: int, code: str
+async def test_a_failure_is_a_problem_where_json_was_asked_for(
+    library: Path, steps: tuple[Step, ...], status: int, code: str, hurry: Hurry
 ) -> None:
-    with (
-        OpenAIServer() as openai,
-        product(
-            data=library, model="openai/m", api_base=openai.base_url, first_token_seconds=5, answer_seconds=6
-        ) as url,
-    ):
-        post(url, json={"query": "warm up, so that no import is waited for"}, timeout=20)
-        openai.reply(*steps)
-        body = problem(post(url, json={"query": "access token"}, timeout=20), status)
+    limits = {"first_token_seconds": 500, "answer_seconds": 1000}
+    with OpenAIServer() as openai, product(data=library, model="openai/m", api_base=openai.base_url, **limits) as url:
+        reply = openai.reply(*steps)
+        asking = asyncio.create_task(asyncio.to_thread(post, url, json={"query": "access token"}))
+        await reply.arrived()
+        if code == "timeout":
+            hurry(500)
+            await asyncio.to_thread(httpx.get, f"{url}/healthz")  # the server looks at its clock
+        body = problem(await asking, status)
         assert body["code"] == code
         assert isinstance(body["retryable"], bool)
 
@@ -217,4 +220,4 @@ def test_a_failure_is_a_problem_where_json_was_asked_for(
 def test_the_answers_finish_reason_is_the_models(library: Path) -> None:
     with OpenAIServer() as openai, product(data=library, model="openai/m", api_base=openai.base_url) as url:
         openai.reply(delta("Cut [1]"), finish("length"), DONE, END)
-        assert post(url, json={"query": "access token"}, timeout=20).json()["finish_reason"] == "length"
+        assert post(url, json={"query": "access token"}).json()["finish_reason"] == "length"

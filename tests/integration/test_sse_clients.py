@@ -66,7 +66,7 @@ def check(seen: list[Seen], url: str) -> None:
 
 def by_node(node: str, name: str, *arguments: str, folder: Path) -> list[Seen]:
     line = [node, str(script(name, folder)), *arguments]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     events = map(json.loads, done.stdout.splitlines())
     return [(event["event"], event["data"], event["id"]) for event in events]

@@ -94,7 +94,7 @@ def test_sse_token_events_contain_incremental_text(openai: OpenAIServer, library
     with product(data=library, model="openai/m", api_base=openai.base_url) as url:
         reply = openai.reply()
         body = {"query": QUESTION}
-        with httpx.stream("POST", f"{url}/api/v1/search", json=body, headers=STREAM, timeout=20) as response:
+        with httpx.stream("POST", f"{url}/api/v1/search", json=body, headers=STREAM) as response:
             arriving = frames(response)
             texts = ["A client uses ", "the authorization code flow ", "with PKCE [1]."]
             seen = ""
@@ -201,7 +201,7 @@ def test_silence_is_filled_with_heartbeats_without_id_or_blank_line(openai: Open
     with product(data=library, model="openai/m", api_base=openai.base_url, heartbeat_seconds=0.05) as url:
         reply = openai.reply()
         body = {"query": QUESTION}
-        with httpx.stream("POST", f"{url}/api/v1/search", json=body, headers=STREAM, timeout=20) as response:
+        with httpx.stream("POST", f"{url}/api/v1/search", json=body, headers=STREAM) as response:
             received, silent = b"", True
             for chunk in response.iter_raw():
                 received += chunk

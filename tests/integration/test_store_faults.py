@@ -23,7 +23,7 @@ from tests.faults import answer, entries_of, interposed, producing_answer, runs,
 from tests.hub_client import Client, check
 from tests.streams import Produce, entries
 
-LIMITS = Limits(answer=20, heartbeat=0.1, lease=0.4, cancel_poll=0.1, coalesce=0)
+LIMITS = Limits(answer=20, heartbeat=0.1, lease=2, cancel_poll=0.1, coalesce=0)
 CALLS = sorted(
     name
     for protocol in (StreamLog, Admission)

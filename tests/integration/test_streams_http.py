@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -11,10 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from citestream import provider
 from tests.openai_server import DONE, END, OpenAIServer, delta, finish
 from tests.server import product
 from tests.sse import STREAM, Frame, ask, frames
+from tests.virtual_time import Hurry
+from tests.virtual_time import hurry as hurry
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +149,7 @@ def openai() -> Iterator[OpenAIServer]:
 async def test_delete_stops_the_answer_and_the_model(openai: OpenAIServer, library: Path) -> None:
     with product(data=library, model="openai/m", api_base=openai.base_url) as url:
         reply = openai.reply(delta("It goes "))
-        async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+        async with httpx.AsyncClient(base_url=url) as client:
             body = {"query": "access token"}
             async with client.stream("POST", "/api/v1/search", json=body, headers=STREAM) as response:
                 received = b""
@@ -160,12 +162,17 @@ async def test_delete_stops_the_answer_and_the_model(openai: OpenAIServer, libra
     assert received.count(b"event: failure") == 1
 
 
-async def test_an_answer_that_takes_too_long_ends_and_the_model_with_it(openai: OpenAIServer, library: Path) -> None:
-    await provider.library()  # its import takes longer than the answer may
-    with product(data=library, model="openai/m", api_base=openai.base_url, answer_seconds=2) as url:
+async def test_an_answer_that_takes_too_long_ends_and_the_model_with_it(
+    openai: OpenAIServer, library: Path, hurry: Hurry
+) -> None:
+    with product(data=library, model="openai/m", api_base=openai.base_url, answer_seconds=1000) as url:
         reply = openai.reply(delta("It goes "))
-        async with httpx.AsyncClient(base_url=url, timeout=20) as client:
-            response = await client.post("/api/v1/search", json={"query": "access token"}, headers=STREAM)
+        async with httpx.AsyncClient(base_url=url, timeout=None) as client:  # noqa: S113  it is to wait for the end
+            asking = asyncio.create_task(client.post("/api/v1/search", json={"query": "access token"}, headers=STREAM))
+            await reply.arrived()
+            hurry(1000)
+            await client.get("/healthz")  # the server looks at its clock
+            response = await asking
         assert await reply.closed_by_client()
     assert b'event: failure\ndata: {"code":"timeout"' in response.content
 
@@ -173,7 +180,7 @@ async def test_an_answer_that_takes_too_long_ends_and_the_model_with_it(openai: 
 async def test_a_broken_connection_is_no_cancel(openai: OpenAIServer, library: Path) -> None:
     with product(data=library, model="openai/m", api_base=openai.base_url) as url:
         reply = openai.reply(delta("It goes "))
-        async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+        async with httpx.AsyncClient(base_url=url) as client:
             body = {"query": "access token"}
             async with client.stream("POST", "/api/v1/search", json=body, headers=STREAM) as response:
                 location = response.headers["location"]
@@ -194,7 +201,7 @@ def test_when_the_log_fails_in_mid_stream_the_frames_lack_ids(
     with product(data=tmp_path, model="openai/m", api_base=openai.base_url) as url:
         reply = openai.reply(delta("It goes "))
         body = {"query": "access token"}
-        with httpx.stream("POST", f"{url}/api/v1/search", json=body, headers=STREAM, timeout=20) as response:
+        with httpx.stream("POST", f"{url}/api/v1/search", json=body, headers=STREAM) as response:
             arriving = frames(response)
             assert next(arriving).id is not None
             with closing(sqlite3.connect(tmp_path / "streams.db")) as file, file:
@@ -216,7 +223,7 @@ def test_a_replay_whose_log_fails_ends_early_and_is_logged_in_one_line(
             stream_id = file.execute("SELECT stream_id FROM streams").fetchone()[0]
             file.execute("DELETE FROM events WHERE n > 1")
         caplog.clear()
-        with httpx.stream("GET", f"{url}/api/v1/streams/{stream_id}", headers=STREAM, timeout=20) as response:
+        with httpx.stream("GET", f"{url}/api/v1/streams/{stream_id}", headers=STREAM) as response:
             arriving = response.iter_raw()
             received = next(arriving)
             while b": hb" not in received:

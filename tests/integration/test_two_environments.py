@@ -46,7 +46,7 @@ def platform(aws_server: AwsServer, aws_stores: Stores, openai: OpenAIServer, tm
         "citestream.handlers.app",
         "/var/task/run-stream",
         environ=environ | measured(tmp_path),
-        timeout=30,
+        timeout=300,
     )
     with emulated(function, concurrency=2) as platform:
         yield platform
@@ -55,19 +55,19 @@ def platform(aws_server: AwsServer, aws_stores: Stores, openai: OpenAIServer, tm
 def test_another_environment_goes_on_where_the_connection_broke(platform: Emulated, openai: OpenAIServer) -> None:
     reply = openai.reply(delta("A token "), delta("lives "))
     url = platform.emulator.url
-    with httpx.stream("POST", f"{url}/api/v1/search", json=QUESTION, headers=STREAM, timeout=30) as begun:
+    with httpx.stream("POST", f"{url}/api/v1/search", json=QUESTION, headers=STREAM) as begun:
         location = f"{url}{begun.headers['location']}"
         arriving = frames(begun)
         collected = [next(arriving)]
     # The first environment is busy with the answer, whose reader has gone.
     cursor = {"Last-Event-ID": collected[-1].id or ""}
-    with httpx.stream("GET", location, headers=STREAM | cursor, timeout=30) as resumed:
+    with httpx.stream("GET", location, headers=STREAM | cursor) as resumed:
         arriving = frames(resumed)
         reply.send(delta("„for an hour“ [1]."), finish(), DONE, END)
         collected += arriving
     platform.settle()
     assert [each.environment for each in platform.emulator.invocations] == [1, 2]
-    with httpx.stream("GET", location, headers=STREAM, timeout=30) as replayed:
+    with httpx.stream("GET", location, headers=STREAM) as replayed:
         whole = list(frames(replayed))
     assert [each.lines for each in collected] == [each.lines for each in whole]
     assert [each.event for each in whole][-2:] == ["citation", "done"]

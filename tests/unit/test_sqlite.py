@@ -108,7 +108,7 @@ def test_processes_that_start_at_once_share_a_new_file(tmp_path: Path) -> None:
     for process in processes:
         process.stdin.write("\n")
         process.stdin.flush()
-    assert [process.communicate(timeout=20)[1] for process in processes] == [""] * 6
+    assert [process.communicate(timeout=60)[1] for process in processes] == [""] * 6
     with closing(sqlite3.connect(tmp_path / "it.db")) as file:
         assert file.execute("SELECT count(*) FROM t").fetchone() == (6,)
 
