@@ -94,7 +94,7 @@ ITEMS = {
     "made-up ones": "[9] a.md\n[99] b.md",
     "footnotes": "[^1]: a.md\n[^2]: b.md",
     "definitions": "[1]: http://a.b/c\n[2]: http://a.b/d",
-    "other brackets": "【1】 a.md\n［2］ b.md\n[[3]] c.md",
+    "other brackets": "【1】 a.md\n［2］ b.md\n[[3]] c.md\n[1, 2–3] d.md",
     "bullets": "- a.md\n* b.md [1]\n+ c.md\n• d.md",
     "numbers in bullets": "- [1] a.md\n- **[2]** b.md",
     "bold numbers": "**[1]** a.md",

@@ -154,12 +154,14 @@ LONG_GROUPS = {
     "before a parenthesis is no link": (f"A [{'2, ' * 19}3](b)", "A [1][2] (b)", [2, 3]),
     "as long as what is held": (f"A [{'2, ' * 18}3] b [{'2,' * 28}3](c)", "A [1][2] b [1][2] (c)", [2, 3]),
     "after a bare URL": (f"http://a.b[{'2, ' * 19}3]", "http://a.b [1][2]", [2, 3]),
+    "behind a closing fence": (f"```\na\n```[{'2, ' * 19}3]", "```\na\n```\n[1][2]", [2, 3]),
     "in code": (f"`[{'2, ' * 19}3]`", f"`[{'2, ' * 19}3]`", []),
 }
 
 NESTED = {
     "an unmatched outer bracket is text": ("[[2] and more]", "[ [1] and more]", [2]),
-    "a third bracket is text": ("[[[2]]]", "[[ [1]]]", [2]),
+    "a third bracket is text": ("[[[2]]]", "[ [1]]", [2]),
+    "of a run of brackets, all but two": ("a [[[[[[2]] 【【【3】】 [[[[b]", "a [[[[ [1] 【[2] [[[[b]", [2, 3]),
     "two in one pair": ("[[2], [3]]", "[ [1], [2]]", [2, 3]),
     "in brackets of another kind": ("[【2】] 【[3]】", "[ [1]] 【[2]】", [2, 3]),
     "after an opened one": ("[1 [2]", "[1 [1]", [2]),
@@ -262,6 +264,7 @@ LINKS = {
         [3],
     ),
     "a bare URL is kept off": ("See https://a.b:80/c[2].", "See https://a.b:80/c [1].", [2]),
+    "one in what could be a footnote's label, too": ("[^http://a.b[2]: c", "[^http://a.b [1]: c", [2]),
     "a bare URL is kept off a link": ("https://a.b[1](c)", "https://a.b [1](c)", []),
     "a bare URL and a made-up one": ("See https://a.b[99].", "See https://a.b.", [], 1),
     "a bare URL as a link's text": ("[https://a.b/](https://a.b/[1])", "[https://a.b/](https://a.b/[1])", []),

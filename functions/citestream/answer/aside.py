@@ -124,7 +124,13 @@ class Aside:
         return "after line" if self._phase == "after line" else "line end"
 
 
-Row = dict[str, str | Callable[[Aside, str], str]]
+Move = str | Callable[[Aside, str], str]
+Row = dict[str, Move]
+
+
+def _all(kinds: str, move: Move) -> Row:
+    return dict.fromkeys(kinds, move)
+
 
 _KINDS: Final = (
     dict.fromkeys(" \r\u00a0\u202f\u3000", " ")
@@ -134,29 +140,29 @@ _KINDS: Final = (
     | dict.fromkeys("[【［", "[")
     | dict.fromkeys("]】］", "]")
     | dict.fromkeys(".)", ".")
-    | {char: char for char in "\t\n#^<>/"}
+    | {char: char for char in "\t\n#^<>/,"}
 )
-_BLANK: Final = (" ", "\t")
+_BLANK: Final = " \t"
 
 _ITEMS: Final[Row] = {"[": "bracket", "0": "ordinal", "-": "bullet", "*": "star", "<": Aside.tag, ">": "quoted"}
 _HEADING: Final[Row] = {"#": "mark", "*": "mark", "-": "mark", "": Aside.letter}
-_LISTED: Final[Row] = dict.fromkeys([*_BLANK, "\n"], "item")
+_LISTED: Final[Row] = _all(_BLANK + "\n", "item")
 
 # phase → kind of the next character ("0": a digit, "": any other) → the next phase, or what finds it. Where a row has
 # no "", that is "text": the answer's.
 _TABLE: Final[dict[str, Row]] = {
     "first start": {"<": Aside.tag},
     "start": _HEADING | {"<": Aside.tag},
-    "mark": _HEADING | dict.fromkeys(_BLANK, "blank") | {"\n": Aside.rule},
+    "mark": _HEADING | _all(_BLANK, "blank") | {"\n": Aside.rule},
     "blank": {"*": "second mark", "\n": Aside.rule, "": Aside.letter},
     "second mark": {"*": "second mark", "": Aside.letter},
-    "below rule": dict.fromkeys([*_BLANK, "\n"], "below rule") | {"#": "mark", "*": "mark", "": Aside.letter},
-    "word": dict.fromkeys("\n*#:\t", Aside.word_end) | {" ": Aside.space, "": Aside.letter},
-    "heading end": dict.fromkeys([*_BLANK, *"*#:"], "heading end") | {"\n": "below", "[": Aside.in_line},
+    "below rule": _all(_BLANK + "\n", "below rule") | {"#": "mark", "*": "mark", "": Aside.letter},
+    "word": _all("\n*#:\t", Aside.word_end) | {" ": Aside.space, "": Aside.letter},
+    "heading end": _all(_BLANK + "*#:", "heading end") | {"\n": "below", "[": Aside.in_line},
     "in line": {"[": "in line", "^": "in line", "0": "item"},
-    "below": _ITEMS | dict.fromkeys([*_BLANK, *"\n>"], "below"),
+    "below": _ITEMS | _all(_BLANK + "\n>", "below"),
     "bracket": {"[": "bracket", "^": "bracket", "0": "number"},
-    "number": {"0": "number", "]": "item", "^": "number"},
+    "number": _all("0^", "number") | _all("],-", "item"),
     "ordinal": {"0": "ordinal", ".": "point"},
     "point": _LISTED,
     "bullet": _LISTED,
@@ -166,13 +172,13 @@ _TABLE: Final[dict[str, Row]] = {
     "line end": _ITEMS | {" ": "indent", "\t": "indented", "\n": Aside.line},
     "quoted": _ITEMS | {" ": "indent", "\t": "indented", "\n": Aside.line},
     "indent": _ITEMS | {" ": "indented", "\t": "indented", "\n": Aside.line},
-    "indented": dict.fromkeys(_BLANK, "indented") | {"\n": Aside.line, "": "item"},
+    "indented": _all(_BLANK, "indented") | {"\n": Aside.line, "": "item"},
     "tag": {"": Aside.tag},
     "head": {"/": "head slash", ">": "block", "": "head"},
     "head slash": {"/": "head slash", ">": Aside.closed, "": "head"},
     "block": {"": Aside.inside},
-    "after": dict.fromkeys(_BLANK, "after") | {"\n": "after line"},
-    "after line": dict.fromkeys(_BLANK, "after line") | {"\n": Aside.line},
+    "after": _all(_BLANK, "after") | {"\n": "after line"},
+    "after line": _all(_BLANK, "after line") | {"\n": Aside.line},
 }
 _DROPPED: Final = frozenset({"item", "line end", "indented", "head", "head slash", "block", "after", "after line"})
 

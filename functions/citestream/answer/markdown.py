@@ -54,13 +54,21 @@ class Markdown:
 
     @property
     def in_url(self) -> bool:
-        return self._reading.place == "url"
+        return self._reading.place in ("url", "label url")
 
     def plain(self, text: str, start: int) -> int:
         """The end of what goes out from ``start`` on without a step, because it leads nowhere."""
         pattern = _PLAIN.get(self._reading.place)
         match = pattern.match(text, start) if pattern else None
         return match.end() if match else start
+
+    def open_brackets(self, text: str, start: int) -> int:
+        """The same for a run of opening brackets behind another one."""
+        run = _BRACKETS.match(text, start) if self._reading.place == "text" else None
+        if run is None:
+            return start
+        self._reading.brackets += run.end() - start
+        return run.end()
 
     def marker(self) -> None:
         """A marker stands here now."""
@@ -90,5 +98,6 @@ def _plain(place: str, row: Row) -> re.Pattern[str]:
     return re.compile(f"(?:[^ {stops}{openers}]++{space})++")
 
 
+_BRACKETS: Final = re.compile(r"\[+")
 # For the places that any other character stays in.
 _PLAIN: Final = {place: _plain(place, row) for place, row in TABLE.items() if row[""] == place}

@@ -12,7 +12,7 @@ from typing import Final
 
 from citestream.answer.marker_grammar import WHITE_SPACE
 
-_AFTER_OPENING_BRACKET: Final = {"line": "label start", "url": "url"}
+_AFTER_OPENING_BRACKET: Final = {"line": "label start", "url": "url", "label url": "url"}
 _MATHS_CLOSINGS: Final = {"$": "$$", "(": "\\)", "[": "\\]"}
 
 
@@ -207,6 +207,7 @@ _TEXT: Final[Row] = {
     "]": Reading.close_bracket,
 }
 _LINE: Final[Row] = {"\n": Reading.newline}
+_LABEL: Final[Row] = _TEXT | {"": "label", "]": Reading.close_label}
 _ESCAPED: Final[Row] = _LINE | {"": "escaped code", "\\": "escaped backslash"}
 _FENCED: Final[Row] = {"": "fence", "\n": "fence line"}
 _CLOSING_FENCE: Final[Row] = _all("`~", Reading.closing_fence)
@@ -230,7 +231,10 @@ _LIVE: Final[dict[str, Row]] = {
     "closed bracket": _TEXT | {"(": Reading.keep_apart},
     "link text end": _TEXT | {"(": Reading.destination},
     "label start": _TEXT | {"^": "label"},
-    "label": _TEXT | {"": "label", ":": "label", "]": Reading.close_label},
+    "label": _LABEL | {":": "label colon"},
+    "label colon": _LABEL | {":": "label colon", "/": "label slash"},
+    "label slash": _LABEL | {":": "label colon", "/": "label url"},
+    "label url": _LABEL | {"": "label url", ":": "label url"} | _all(WHITE_SPACE + ">", "label") | _LINE,
     "label end": _TEXT | {"(": Reading.destination, ":": Reading.define},
     "dollar": _TEXT | {"$": Reading.maths},
     "colon": _TEXT | {"/": "colon slash"},

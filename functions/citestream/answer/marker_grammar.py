@@ -94,7 +94,7 @@ _TABLE: Final[dict[str, dict[str, str]]] = {
     "destination": _NO_DESTINATION | {"": "destination", ")": "link", "[": "link", "limit": "link"},
 }
 
-_SEPARATOR: Final = re.compile(f"[{_COMMAS}]|and")
+_BETWEEN: Final = re.compile(f"[{_COMMAS}]|and")
 _RANGE: Final = re.compile(rf"(\d+)(?:\^?[{_SPACES}]?[{_DASHES}][{_SPACES}]?\^?(\d+))?")
 
 
@@ -152,7 +152,7 @@ class Candidate:
 
     def split(self) -> tuple[str, str]:
         """Let go of a list's part before its last separator: the space before it, and what it holds."""
-        end = self.text.rindex(_SEPARATOR.findall(self.text)[-1])
+        end = self.text.rindex(_BETWEEN.findall(self.text)[-1])
         space, _, body, _ = self.parts()
         body = body[: end - len(self.text)]
         self.text, self._under_way = self.text[end:], True

@@ -58,13 +58,11 @@ class Markers:
         self._check_open()
         at = 0
         while at < len(text):
-            end = at if self._held else self._markdown.plain(text, at)
-            if end > at:
-                self._out.write(text[at:end])
-                at = end
-            else:
+            end = self._run(text, at)
+            if end == at:
                 self._step(text[at])
-                at += 1
+                end += 1
+            at = end
         return self._out.take()
 
     def close(self) -> str:
@@ -83,6 +81,16 @@ class Markers:
     def _check_open(self) -> None:
         if self._closed:
             raise ValueError("the answer has been closed: nothing can follow it")
+
+    def _run(self, text: str, start: int) -> int:
+        """Let out what needs no step for each character, and return where it ends."""
+        end = start
+        if self._held is None:
+            end = self._markdown.plain(text, start)
+        elif isinstance(self._held, Candidate) and self._held.text == "[[":
+            end = self._markdown.open_brackets(text, start)  # two are held all along
+        self._out.write(text[start:end])
+        return end
 
     def _pass(self, text: str) -> None:
         self._out.write("".join(map(self._markdown.step, text)))
@@ -128,7 +136,12 @@ class Markers:
     def _settle(self, held: Candidate, outcome: Outcome, following: str) -> None:
         """Let go of what is held, and of the character that decided what it is."""
         self._held = None
-        if outcome == "text":
+        if outcome == "text" and following in OPENERS and held.text.endswith(2 * following):
+            # Of a run of brackets the last two may belong to a marker.
+            self._pass(held.text[:-1])
+            self._start(following, torn=True)
+            self._step(following)
+        elif outcome == "text":
             self._pass(held.text)
             self._start(following, torn=following in OPENERS and held.text != " ")
         elif outcome == "link" and not self._markdown.doubtful:
@@ -145,6 +158,7 @@ class Markers:
         """Write a list's beginning; its end is held on."""
         space, body = held.split()
         self._held = held
+        space = self._end_fence(space)
         if cited := self._cited(held.numbers(body)):
             self._pass(space)
             self._write(cited)
@@ -154,10 +168,9 @@ class Markers:
     def _marker(self, held: Candidate, following: str) -> None:
         space, outer, body, tail = held.parts()
         rest = tail + following
-        # Who cites code right behind its closing fence means the code to end there; for Markdown it would not.
-        end_of_line = "\n" if self._markdown.at_fence_end else ""
-        if end_of_line or outer:
-            self._pass(space + end_of_line + outer)
+        space = self._end_fence(space)
+        if outer:
+            self._pass(space + outer)
             space = ""
         found = held.numbers(body)
         if self._is_label(space, found, rest):
@@ -170,6 +183,13 @@ class Markers:
             self._leave_out(space, torn=held.torn or bool(outer), following=rest[:1])
         for char in rest:
             self._step(char)
+
+    def _end_fence(self, space: str) -> str:
+        """Who cites code right behind its closing fence means the code to end there; for Markdown it would not."""
+        if not self._markdown.at_fence_end:
+            return space
+        self._pass(space + "\n")
+        return ""
 
     def _valid(self, found: Sequence[int]) -> list[int]:
         return [number for number in found if 1 <= number <= self._passages]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-# So many characters of line ends are held back, lest an answer ends with them where what came last was left out.
-_LINE_ENDS: Final = 4
+_LINE_ENDS: Final = ("\r", "\n")
+# So many line ends are held back, lest an answer ends with them where what came last was left out.
+_HELD: Final = 4
 
 
 class Outgoing:
@@ -37,12 +38,15 @@ class Outgoing:
     def take(self) -> str:
         """All but the line ends that it may be trimmed by."""
         out = "".join(self._parts)
-        end = max(len(out.rstrip("\r\n")), len(out) - _LINE_ENDS)
-        self._parts = [out[end:]]
+        self._parts.clear()
+        if self.last not in _LINE_ENDS:
+            return out
+        end = max(len(out.rstrip("\r\n")), len(out) - _HELD)
+        if end < len(out):
+            self._parts.append(out[end:])
         return out[:end]
 
     def take_last(self, *, trimmed: bool) -> str:
         """The rest, without the line ends behind it where it is to be trimmed."""
         out = "".join(self._parts)
-        self._parts = []
         return out.rstrip("\r\n") if trimmed else out
