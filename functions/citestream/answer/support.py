@@ -108,13 +108,13 @@ class Grounds:
     def _denied(self, claim: str, said: Words, cited: Collection[int]) -> bool:
         """Whether the sentence that holds most of the claim denies what it says, or says what it denies."""
         own = denials(claim)
-        near = (
-            (self._weights.recall(said.terms, terms), not contradict(own, denied))
-            for each in cited
-            for terms, denied in self._read_sentences(each)
-        )
-        most, agrees = max(near, default=(0.0, True))
-        return most >= _SAME and not agrees
+        near = [
+            (recall, not contradict(own, denied))
+            for place in cited
+            for terms, denied in self._read_sentences(place)
+            if (recall := self._weights.recall(said.terms, terms)) >= _SAME
+        ]
+        return bool(near) and not max(near)[1]
 
     def _read_sentences(self, place: int) -> list[tuple[frozenset[str], Denials]]:
         if place not in self._sentences:

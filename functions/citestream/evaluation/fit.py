@@ -92,9 +92,9 @@ def _curve(values: Sequence[float], truth: Sequence[bool], weights: Sequence[flo
     return Curve(round(float(model.intercept_[0]), 2), round(float(model.coef_[0, 0]), 2))
 
 
-def main() -> None:
-    print(fit(matched(answers(Path(sys.argv[1])))))  # noqa: T201  what it is for
+def main(data: Path) -> None:
+    print(fit(matched(answers(data))))  # noqa: T201  what it is for
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

@@ -129,7 +129,7 @@ def _xquad(run: Run) -> list[Contrast]:
             other.wrong.append(subject.case(claim, subject.others[place % len(subject.others)]))
             if _NUMBER.search(text, begin, end):
                 numbers.right.append(case)
-                numbers.wrong.append(subject.case(f"{question.text} {_changed(text[begin:end])}", own))
+                numbers.wrong.append(subject.case(f"{question.text} {changed(text[begin:end])}", own))
     for subject in subjects.values():
         for own in subject.own:
             for sentence in _deniable(own):
@@ -138,7 +138,7 @@ def _xquad(run: Run) -> list[Contrast]:
     return [same, other, numbers, denials]
 
 
-def _changed(answer: str) -> str:
+def changed(answer: str) -> str:
     """The answer with another first digit: 1066 becomes 2066, and 9 becomes 1."""
     return _NUMBER.sub(lambda digit: str(int(digit[0]) % 9 + 1), answer, count=1)
 
