@@ -20,7 +20,7 @@ from citestream.retrieval.embedder import Embedder
 # Enough chunks for ten documents.
 _DEPTH = 40
 # The part of the data that a quick run is content with.
-_CLAIMS, _ABSTRACTS, _ARTICLES = 40, 200, 6
+_CLAIMS, _ABSTRACTS, _ARTICLES = 40, 100, 6
 # What German may be behind English.
 _BEHIND = 0.05
 
@@ -42,8 +42,9 @@ async def measure(run: Run) -> Sequence[Figure]:
     asked_in_english = await _compared(english.documents, list(map(by_place, english.questions)), run.embedder)
     asked_in_german = await _compared(german.documents, list(map(by_place, german.questions)), run.embedder)
     return [
-        _figure("SciFact, nDCG@10", found, 0.71),
-        _figure("XQuAD in English, nDCG@10 of the chunk with the answer", asked_in_english),
+        # The part is easier; what was measured on it, and in English, less 0.03.
+        _figure("SciFact, nDCG@10", found, 0.91 if run.subset else 0.71),
+        _figure("XQuAD in English, nDCG@10 of the chunk with the answer", asked_in_english, 0.93),
         _figure("XQuAD in German, the same", asked_in_german, asked_in_english[OURS] - _BEHIND),
     ]
 
@@ -101,6 +102,6 @@ async def mean(search: Search, asked: Sequence[Asked], limit: int = _DEPTH) -> f
     return sum([each.worth(await search(each.query, limit)) for each in asked]) / len(asked)
 
 
-def _figure(name: str, found: Mapping[str, float], at_least: float | None = None) -> Figure:
+def _figure(name: str, found: Mapping[str, float], at_least: float) -> Figure:
     baselines = {way: value for way, value in found.items() if way != OURS}
     return Figure(name, found[OURS], baselines, at_least)

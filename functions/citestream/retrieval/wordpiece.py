@@ -41,6 +41,10 @@ class WordPiece:
             ids += self._pieces(word)
         return [self._first, *ids[:room], self._last]
 
+    def is_token(self, word: str) -> bool:
+        """Whether the word, spelled as the model reads it, is in the vocabulary as a whole."""
+        return word.translate(self._spelling) in self._ids
+
     def _pieces(self, word: str) -> list[int]:
         if len(word) > _LONGEST_WORD:
             return [self._unknown]
