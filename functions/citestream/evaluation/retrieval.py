@@ -1,6 +1,7 @@
 """How well passages are found: by claims in abstracts, and by questions in English and German articles.
 
-No constant was chosen on these queries: the weight of meaning beside words is the best of other data.
+No constant was chosen on the claims, nor on the English questions; one was on half of the German ones: what it weighs
+that the embedder knows a question's words. Without it German would have 0.008 less.
 """
 
 from __future__ import annotations
