@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from citestream.ingest.chunk import MAX_CHARACTERS, MAX_SECTION, chunks
+from citestream.ingest.chunk import MAX_CHARACTERS, MAX_SECTION, PIECES, chunks
 from citestream.ingest.parse import parse_bytes
 from citestream.ingest.parsed import Heading, Parsed
 from citestream.model import Chunk
+from citestream.sentences import sentences
 
 SENTENCE = "This sentence has ten words and says very little else. "  # 11 pieces with its full stop
 
@@ -26,6 +27,21 @@ def test_a_chunk_is_whole_sentences_of_some_170_words() -> None:
     parts = texts(Parsed(SENTENCE * 100))
     assert [words(part) for part in parts] == [200, 200, 200, 200, 200]
     assert all(part.startswith("This sentence") and part.endswith("else.") for part in parts)
+
+
+@pytest.mark.parametrize("pieces", [PIECES // 2, PIECES, PIECES * 2])
+def test_no_sentence_is_divided_that_fits(pieces: int) -> None:
+    """Whatever the size, each chunk begins and ends where a sentence, a heading or a page does."""
+    paragraph = "Dr. Ada, see p. 3, said so. It took 2.5 hours! Why? The rest follows (cf. Fig. 2) in part no. 4.\n\n"
+    text = "".join(f"{'#' * (1 + i % 3)} Part {i}.\n\n{paragraph * (1 + i * i % 23)}" for i in range(12))
+    parsed = parse_bytes("a.md", text.encode())
+    parsed = Parsed(parsed.text, (0, parsed.text.index("Why?", len(text) // 2)), parsed.headings)
+    found = chunks(parsed, pieces)
+    spans = sentences(parsed.text, 0, parsed.page_starts[1]) + sentences(parsed.text, parsed.page_starts[1])
+    assert {chunk.start for chunk in found} <= {start for start, _ in spans}
+    assert {chunk.end for chunk in found} <= {end for _, end in spans}
+    assert {heading.start for heading in parsed.headings} <= {chunk.start for chunk in found}
+    assert pieces * 0.4 < max(words(parsed.text[chunk.start : chunk.end]) for chunk in found) < pieces
 
 
 def test_a_short_text_is_one_chunk() -> None:

@@ -44,6 +44,14 @@ def test_small_vocabulary(text: str, tokens: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "whole"),
+    [("unaff", True), ("CAFÉ", True), ("unaffable", False), ("##a", False), ("東京", False), ("", False)],
+)
+def test_a_word_is_a_token_or_several(word: str, whole: bool) -> None:
+    assert WordPiece(SMALL).is_token(word) is whole
+
+
+@pytest.mark.parametrize(
     ("text", "limit", "tokens"),
     [
         ("a un a", 5, "[CLS] a un a [SEP]"),
