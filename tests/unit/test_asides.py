@@ -55,6 +55,7 @@ ECHOES = {
     "of all sources": ('<source n="1">\na\n</source>\n\n<source n="2">\nb\n</source>\nA [2].', "A [1].", [2]),
     "in a list of them": ('<sources>\n<source n="1">a</source>\n</sources>\nA [2].', "A [1].", [2]),
     "behind the answer": ('A [2].\n\n<source n="2" page="3">\n[1] b\n</source>', "A [1].", [2]),
+    "of the turns before": ('<turn by="user">\na [3]\n</turn>\n\nA [2].', "A [1].", [2]),
     "with the marker of another in it": ('<source n="1">‹source n="2"> [3]</source>A [2].', "A [1].", [2]),
     "an empty tag is left out alone": ('<source n="1"/>A [2].\n<source n="1" / b//>B.', "A [1].\nB.", [2]),
     "never closed, it goes on to the end": ('A [2].\n\n<source n="1">\nB.\n\nC.', "A [1].", [2]),

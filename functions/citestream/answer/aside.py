@@ -1,7 +1,7 @@
 """What models write beside their answers: found where a line begins, and left out.
 
     reasoning = "<think>" … "</think>"       also thinking, thought, reasoning
-    echo = "<source n=" … "</source>"        how the prompt writes its sources
+    echo = "<source n=" … "</source>"        also <turn by=…>: how the prompt writes what it shows
     list = heading item+                     **Sources:**, ## References, Quellen: and what follows as list lines
 
 Neither is one in code or maths. A block that is never closed goes on to the answer's end: a model that never stops
@@ -21,7 +21,7 @@ from citestream.answer.marker_grammar import LIMIT
 #: How a block opens → the phase it begins in, and how it ends.
 _BLOCKS: Final = {
     f"<{name}>": ("block", f"</{name}>") for name in ("think", "thinking", "thought", "reasoning", "sources")
-} | {"<source n=": ("head", "</source>")}
+} | {"<source n=": ("head", "</source>"), "<turn by=": ("head", "</turn>")}
 _TAGS: Final = _BLOCKS | {closing: ("after", "") for _, closing in _BLOCKS.values()}
 
 
