@@ -12,14 +12,15 @@ from citestream.answer.confidence import Components, confidence, expected
 from citestream.answer.judgement import Judgement
 from tests.answers import citation
 
-GOOD = Components(coverage=1.0, support=1.0, supported=0.9, retrieval=1.0, markers=3, invalid_markers=0)
+GOOD = Components(coverage=1.0, support=1.0, supported=0.9, retrieval=1.0, relevance=1.0, markers=3, invalid_markers=0)
 SHARES = st.floats(0, 1)
 
 
-def judgement(supports: list[float | None], retrieval: float = 1.0, invalid: int = 0) -> Judgement:
+def judgement(supports: list[float | None], relevance: float = 1.0, invalid: int = 0) -> Judgement:
     """Of an answer with these supports of its sentences, None where one cites nothing."""
     found = [Claim("Who says this names no source.", () if each is None else (1,)) for each in supports]
-    return Judgement([citation(1.0)], found, supports, retrieval, sum(each is not None for each in supports), invalid)
+    markers = sum(each is not None for each in supports)
+    return Judgement([citation(1.0)], found, supports, 1.0, relevance, markers, invalid)
 
 
 def value(found: Judgement) -> float:
@@ -33,11 +34,12 @@ def test_the_score_is_in_hundredths_and_a_refusal_gets_few_of_them() -> None:
 
 
 def test_components_are_published() -> None:
-    assert Components(2 / 3, 0.5, 1.0, 2, supported=1 / 3, markers=4).as_dict() == {
+    assert Components(2 / 3, 0.5, 1.0, 2, supported=1 / 3, relevance=0.75, markers=4).as_dict() == {
         "coverage": 0.6667,
         "support": 0.5,
         "supported": 0.3333,
         "retrieval": 1.0,
+        "relevance": 0.75,
         "markers": 4,
         "invalid_markers": 2,
     }
@@ -48,18 +50,18 @@ SUPPORTS = st.lists(st.none() | SHARES, min_size=1, max_size=6)
 
 @given(SUPPORTS, SHARES, st.integers(0, 9), st.data())
 def test_more_support_or_coverage_never_lowers_it(
-    supports: list[float | None], retrieval: float, invalid: int, data: st.DataObject
+    supports: list[float | None], relevance: float, invalid: int, data: st.DataObject
 ) -> None:
     place = data.draw(st.integers(0, len(supports) - 1))
     better = list(supports)
     better[place] = data.draw(st.floats(supports[place] or 0.0, 1))
-    lower, higher = (value(judgement(each, retrieval, invalid)) for each in (supports, better))
+    lower, higher = (value(judgement(each, relevance, invalid)) for each in (supports, better))
     assert 0 <= lower <= higher + 1e-12
     assert higher <= 1
 
 
 @given(SUPPORTS, SHARES, SHARES)
-def test_passages_that_hold_more_of_the_question_never_lower_it(
+def test_citations_that_hold_more_of_the_question_never_lower_it(
     supports: list[float | None], one: float, other: float
 ) -> None:
     assert value(judgement(supports, min(one, other))) <= value(judgement(supports, max(one, other)))
@@ -78,4 +80,4 @@ def test_every_curve_rises(curve: Curve) -> None:
 
 def test_what_shares_nothing_with_its_source_or_the_question_is_hardly_trusted() -> None:
     assert FITTED.supported(0.0) < 0.1
-    assert value(judgement([1.0], retrieval=0.0)) < value(judgement([1.0])) / 2
+    assert value(judgement([1.0], relevance=0.0)) < value(judgement([1.0])) / 2

@@ -32,7 +32,7 @@ def score(answer: str, question: str = QUESTION) -> int:
 def test_components_say_what_was_counted() -> None:
     found = parts("Refresh tokens live for 30 days [1]. Nobody ever said this thing. Yes. [9]")
     assert (found.coverage, found.support, found.markers, found.invalid_markers) == (0.5, 1.0, 1, 1)
-    assert found.retrieval > 0.5
+    assert found.retrieval == found.relevance > 0.5
     assert 0 < found.supported < 0.5
 
 
@@ -69,6 +69,11 @@ def test_each_fault_takes_from_the_score() -> None:
 @pytest.mark.parametrize("answer", ["", "Refresh tokens live for 30 days.", "I don't know.", "[7]"])
 def test_an_answer_without_citations_is_not_trusted(answer: str) -> None:
     assert score(answer) == 0
+
+
+def test_what_is_found_and_not_cited_is_not_relevant() -> None:
+    found = parts("A lost laptop is reported within 1 hour [2].")
+    assert found.retrieval > found.relevance == 0.0
 
 
 def test_an_answer_from_nothing_is_not_trusted() -> None:

@@ -124,7 +124,8 @@ def test_support_is_between_0_and_1_and_grows_with_the_passage(words: list[str])
 
 def test_retrieval_is_what_passages_and_their_headings_hold_of_the_question() -> None:
     grounds = Grounds([passage(GUIDE, section="Sessions"), passage(POLICY)])
-    assert grounds.retrieval("How do tokens live in sessions?") == 1.0
-    assert 0 < grounds.retrieval("Do tokens taste sweet?") < 1
-    assert grounds.retrieval("Who is it?") == 0.0
-    assert Grounds([]).retrieval("Anything?") == 0.0
+    assert grounds.retrieval("How do tokens live in sessions?", [0, 1]) == 1.0
+    assert grounds.retrieval("How do tokens live in sessions?", [1]) == 0.0
+    assert 0 < grounds.retrieval("Do tokens taste sweet?", [0]) < 1
+    assert grounds.retrieval("Who is it?", [0]) == 0.0
+    assert Grounds([]).retrieval("Anything?", []) == 0.0

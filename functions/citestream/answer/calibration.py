@@ -27,7 +27,7 @@ class Calibration:
 
     ``complete``: does what a sentence cites support all of it, where it speaks of the same? By its support.
     ``on_source``: does it speak of the same at all? By its support.
-    ``on_question``: do the passages speak of what was asked? By the question's words in them.
+    ``on_question``: does what is cited speak of what was asked? By the question's words in it.
     """
 
     complete: Curve

@@ -21,12 +21,13 @@ _FEWEST_TERMS = 3
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """The citations as their passages have them; the answer's sentences, each with how well its passages together
-    support it, None where it cites none; and the share of the question that the passages hold."""
+    support it, None where it cites none; and how much of the question the passages hold, and those that are cited."""
 
     citations: Sequence[Citation]
     claims: Sequence[Claim]
     supports: Sequence[float | None]
     retrieval: float
+    relevance: float
     markers: int
     invalid: int
 
@@ -54,6 +55,7 @@ class Judgement:
             support=fmean(supports or [0.0]),
             supported=sum(map(calibration.supported, supports)) / (len(supports) + bare) if supports else 0.0,
             retrieval=self.retrieval,
+            relevance=self.relevance,
             markers=self.markers,
             invalid_markers=self.invalid,
         )
@@ -76,7 +78,15 @@ def weighed(
     """The judgement of an answer's sentences; ``markers`` is how many it has, ``invalid`` how many were left out."""
     grounds = Grounds(passages)
     result = cited(found, sources, passages, grounds)
-    return Judgement(result.citations, found, result.supports, grounds.retrieval(question), markers, invalid)
+    return Judgement(
+        result.citations,
+        found,
+        result.supports,
+        retrieval=grounds.retrieval(question, range(len(passages))),
+        relevance=grounds.retrieval(question, (source - 1 for source in sources)),
+        markers=markers,
+        invalid=invalid,
+    )
 
 
 def _needs_citation(sentence: str) -> bool:

@@ -7,7 +7,7 @@ passage holds, or a denial that stands on one side only, halves it: it is then 0
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from citestream.answer.negation import Denials, contradict, denials
@@ -67,10 +67,11 @@ class Grounds:
         self._weights = Weights(words.terms for words in self._words)
         self._sentences: dict[int, list[tuple[frozenset[str], Denials]]] = {}
 
-    def retrieval(self, question: str) -> float:
-        """How much of the question stands in the passages or their headings."""
-        found = set().union(*(words.terms for words in self._words))
-        for section in {passage.section or "" for passage in self._passages}:
+    def retrieval(self, question: str, cited: Iterable[int]) -> float:
+        """How much of the question stands in these passages or their headings."""
+        places = set(cited)
+        found = set().union(*(self._words[place].terms for place in places))
+        for section in {self._passages[place].section or "" for place in places}:
             found |= read(section).terms
         return self._weights.recall(read(question).terms, found)
 

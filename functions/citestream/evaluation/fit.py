@@ -57,7 +57,7 @@ def fit(found: Sequence[Matched]) -> Calibration:
     return Calibration(
         complete=_curve(supports, [complete for _, complete in pairs], [1.0] * len(pairs)),
         on_source=_against(supports, strayed),
-        on_question=_against([each.judgement.retrieval for each in found], [each.asked_else for each in found]),
+        on_question=_against([each.judgement.relevance for each in found], [each.asked_else for each in found]),
     )
 
 
@@ -75,7 +75,7 @@ def _matched(answer: Answer, other: Answer) -> Matched:
         answer,
         answer.judgement(),
         [support for support in strayed if support is not None],
-        Grounds(answer.passages).retrieval(other.question),
+        Grounds(answer.passages).retrieval(other.question, range(len(answer.passages))),
     )
 
 
