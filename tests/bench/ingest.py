@@ -25,6 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from citestream.aws import Aws
+from citestream.evaluation.data import scifact
+from citestream.evaluation.ranking import ndcg
 from citestream.ingest.files import SourceFile
 from citestream.ingest.load import load, read
 from citestream.model import Document, document_id
@@ -37,8 +39,8 @@ from citestream.retrieval.vector_store import VectorStore, Version
 from citestream.settings import load_settings
 from citestream.stores import open_aws_index
 from tests.aws import make_stores, serving_aws
-from tests.bench.quality import DATA, evaluate, judged, ndcg, write_corpus
 
+DATA = Path(os.environ.get("CITESTREAM_BENCH_DATA", "../shared/data"))
 KB = "scifact"
 DEPTH = 40
 Find = Callable[[str], Awaitable[Sequence[str]]]  # the documents' names for a question, best first
@@ -92,7 +94,11 @@ async def on_this_machine(embedder: Recalling, folder: Path, files: list[SourceF
     index = SqliteIndex(folder / "index.db", embedder)
     report = await ingest(index, embedder, files)
     embedder.keep()
-    report["words and meaning"] = await evaluate(index)
+
+    async def find(question: str) -> Sequence[str]:
+        return [passage.document_name for passage in await index.search(question, [KB], DEPTH)]
+
+    report["words and meaning"] = await quality(find)
     await index.aclose()
     return report
 
@@ -143,10 +149,17 @@ def searching(vectors: VectorStore, embedder: Recalling, *, by_words: bool) -> F
 
 async def quality(find: Find) -> float:
     scores = []
-    for question, relevant in judged():
-        names = dict.fromkeys(name.removesuffix(".txt") for name in await find(question))
-        scores.append(ndcg(list(names), relevant))
+    for claim in scifact(DATA)[1]:
+        names = dict.fromkeys(await find(claim.query))
+        scores.append(ndcg([name in claim.relevant for name in names], len(claim.relevant)))
     return sum(scores) / len(scores)
+
+
+def write_corpus(folder: Path) -> list[SourceFile]:
+    texts, _ = scifact(DATA)
+    for name, text in texts.items():
+        (folder / name).write_text(text, "utf-8")
+    return [SourceFile(folder / name, name) for name in texts]
 
 
 ENGINES = {"this machine": on_this_machine, "AWS": on_aws}

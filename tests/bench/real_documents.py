@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import csv
 import json
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -21,9 +22,8 @@ from citestream.ingest.load import load
 from citestream.model import Citation, Done, Results
 from citestream.retrieval import minilm
 from citestream.retrieval.sqlite_index import SqliteIndex
-from tests.bench.quality import DATA
 
-FOLDER = DATA / "chunking_evaluation"
+FOLDER = Path(os.environ.get("CITESTREAM_BENCH_DATA", "../shared/data"), "chunking_evaluation")
 
 
 def questions(count: int) -> list[tuple[str, str, list[str]]]:
