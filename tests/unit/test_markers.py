@@ -415,7 +415,7 @@ def test_every_place_of_the_table_leads_to_another() -> None:
 
 
 def calls(text: str) -> int:
-    """How many calls it takes: time, measured without a clock."""
+    """How many calls a text takes behind some other: time, measured without a clock."""
     count = 0
 
     def counting(frame: FrameType, event: str, argument: object) -> None:
@@ -425,15 +425,44 @@ def calls(text: str) -> int:
     before = sys.getprofile()
     sys.setprofile(counting)
     try:
-        fed([text])
+        fed(["A.\n", text])
     finally:
         sys.setprofile(before)
     return count
 
 
-@pytest.mark.parametrize(
-    "unit",
-    ["[", "[1", "`", "[1, 1, ", "[1]", "[1](", "[1](a ", "[[1](", "$$[1]", "\\(", "\\[1]\n\n", "<ab:[", " ", "\n", "~"],
-)
+UNITS = [
+    "[",
+    "[1",
+    "`",
+    "[1, 1, ",
+    "[1]",
+    "[1](",
+    "[1](a ",
+    "[[1](",
+    "$$[1]",
+    "\\(",
+    "\\[1]\n\n",
+    "<ab:[",
+    " ",
+    "\n",
+    "~",
+]
+UNITS += ["1, ", "[9, ", "Sources:\n", "Sources:\n- a\n", "Sources:\n[1", "- **Sources", "---\n", "list of sources "]
+UNITS += [
+    "- ",
+    "**\n",
+    "<think>",
+    "</think>",
+    "<thi",
+    "</",
+    "<",
+    "<source n=",
+    "<source n=1/>\n",
+    "Sources\n<source n=1>",
+]
+
+
+@pytest.mark.parametrize("unit", UNITS)
 def test_work_grows_as_the_text(unit: str) -> None:
     assert calls(unit * 800) < 2.1 * calls(unit * 400) + 100

@@ -140,7 +140,7 @@ _KINDS: Final = (
     | dict.fromkeys("[【［", "[")
     | dict.fromkeys("]】］", "]")
     | dict.fromkeys(".)", ".")
-    | {char: char for char in "\t\n#^<>/,"}
+    | {char: char for char in "\t\n#^<>/,="}
 )
 _BLANK: Final = " \t"
 
@@ -160,12 +160,13 @@ _TABLE: Final[dict[str, Row]] = {
     "word": _all("\n*#:\t", Aside.word_end) | {" ": Aside.space, "": Aside.letter},
     "heading end": _all(_BLANK + "*#:", "heading end") | {"\n": "below", "[": Aside.in_line},
     "in line": {"[": "in line", "^": "in line", "0": "item"},
-    "below": _ITEMS | _all(_BLANK + "\n>", "below"),
+    "below": _ITEMS | _all(_BLANK + "\n>", "below") | {"=": "underline"},
+    "underline": _all("-=", "underline") | _all(_BLANK + "\n", "below"),
     "bracket": {"[": "bracket", "^": "bracket", "0": "number"},
     "number": _all("0^", "number") | _all("],-", "item"),
     "ordinal": {"0": "ordinal", ".": "point"},
     "point": _LISTED,
-    "bullet": _LISTED,
+    "bullet": _LISTED | {"-": "underline"},
     "star": _LISTED | {"*": "bold"},
     "bold": {"*": "bold", "[": "bracket"},
     "item": {"\n": Aside.item_end, "": "item"},

@@ -42,8 +42,7 @@ class Outgoing:
         if self.last not in _LINE_ENDS:
             return out
         end = max(len(out.rstrip("\r\n")), len(out) - _HELD)
-        if end < len(out):
-            self._parts.append(out[end:])
+        self._parts.append(out[end:])
         return out[:end]
 
     def take_last(self, *, trimmed: bool) -> str:
