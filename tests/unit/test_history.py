@@ -119,7 +119,11 @@ def test_terms_are_carried_through_follow_ups_to_a_question_that_stands_alone_an
     assert carried("And for interns?", history) == "And for interns? contractors long probation period"
 
 
-@pytest.mark.parametrize("history", [(), (assistant("Six months."),)], ids=["none", "answers alone"])
+@pytest.mark.parametrize(
+    "history",
+    [(), (assistant("Six months."),), (user("???"), user("And?"))],
+    ids=["none", "answers alone", "without a word"],
+)
 def test_without_an_earlier_question_nothing_is_carried(history: tuple[Turn, ...]) -> None:
     assert carried("And for interns?", history) == "And for interns?"
 
@@ -127,6 +131,7 @@ def test_without_an_earlier_question_nothing_is_carried(history: tuple[Turn, ...
 @pytest.mark.parametrize(
     ("before", "question", "terms"),
     [
+        ("How long is the notice?", "???", "long notice"),
         ("How long does an access token live?", "What about refresh tokens?", "long live"),
         ("How high is the daily allowance in Germany?", "And in Japan?", "high daily allowance germany"),
         ("When are production backups deleted?", "And test backups?", "deleted"),

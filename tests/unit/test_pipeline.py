@@ -75,6 +75,11 @@ async def test_the_pipelines_events_come_in_the_contracts_order() -> None:
     assert (done.stream_id, done.finish_reason, done.components["invalid_markers"]) == ("s", "stop", 1)
 
 
+async def test_pieces_without_text_are_no_events_and_what_was_held_back_comes_out_at_the_end() -> None:
+    seen = await events(OneIndex([passage(GUIDE)], GUIDE), Scripted("", "See [", "", "1"))
+    assert [event.text for event in seen if isinstance(event, Token)] == ["See", " [1"]
+
+
 async def test_without_passages_no_answerer_is_asked() -> None:
     seen = await events(OneIndex([], None), Scripted("made up"))
     assert seen[0] == Token(NO_ANSWER)

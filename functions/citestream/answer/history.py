@@ -110,7 +110,8 @@ def _others(earlier: str, question: str) -> list[str]:
     own = frozenset(stems(question))
     said = words(earlier)
     shared = [not own.isdisjoint(stems(word)) for word in said]
-    kept = [word for word, *gone in zip(said, shared, [*shared[1:], False], strict=True) if not any(gone)]
+    before_shared = [*shared[1:], False]
+    kept = [word for word, *gone in zip(said, shared, before_shared, strict=False) if not any(gone)]
     return [word for word in kept if word not in _NO_TOPIC]
 
 

@@ -49,7 +49,8 @@ class Pipeline:
         Raises AnswerError, EmbeddingFailed, StoreUnavailable and WrongIndex.
         """
         started = time.perf_counter()
-        history = recent(question.history, question.text)
+        # Ten long answers take some 100 ms, which no other stream is to wait for.
+        history = await asyncio.to_thread(recent, question.history, question.text) if question.history else ()
         asked = await self._answerer.condense(question.text, history) if history else Condensed(question.text)
         passages = await self._index.search(asked.text, question.kb_ids, question.top_k, question.principals)
         retrieval = _milliseconds(started)
@@ -65,19 +66,20 @@ class Pipeline:
                     first_token = _milliseconds(started)
                 text.append(piece)
                 yield Token(piece)
-        answer, markers, passages = "".join(text), writing.markers, writing.passages
+        answer, ending = "".join(text), writing.ending
+        markers, passages = writing.markers, writing.passages
         found = claims(answer, markers.marks)
         citations = await self._verified(cite(found, markers.sources, passages), question.principals)
         for citation in citations:
             yield citation
-        reason = "no_answer" if is_refusal(answer) else writing.ending.finish_reason
+        reason = "no_answer" if is_refusal(answer) else ending.finish_reason
         parts = components(asked.text, found, citations, passages, markers.invalid)
         yield Done(
             confidence_score=score(parts, citations, reason, passages),
             finish_reason=reason,
             stream_id=stream_id,
             components=parts.as_dict(),
-            usage=_sum(asked.usage, writing.ending.usage),
+            usage=_sum(asked.usage, ending.usage),
             timing_ms=Timing(retrieval, first_token, _milliseconds(started)),
         )
 
@@ -107,11 +109,16 @@ class Pipeline:
 class _Writing:
     """An answer while it is written: what from, its markers, and how it ended."""
 
-    ending: Ending
-
     def __init__(self, passages: Sequence[Passage]) -> None:
         self.passages = passages
         self.markers = Markers(len(passages))
+        self._ending: Ending | None = None
+
+    @property
+    def ending(self) -> Ending:
+        if self._ending is None:
+            raise RuntimeError("the answerer stopped without an ending")
+        return self._ending
 
     async def pieces(self, written: AsyncGenerator[str | Shown | Ending]) -> AsyncGenerator[str]:
         """The answer's text with its markers in order, no piece empty."""
@@ -120,13 +127,11 @@ class _Writing:
                 if isinstance(piece, Shown):
                     self.passages, self.markers = piece.passages, Markers(len(piece.passages))
                 elif isinstance(piece, Ending):
-                    self.ending = piece
-                    if rest := self.markers.close():
-                        yield rest
-                    return
+                    self._ending = piece
                 elif out := self.markers.feed(piece):
                     yield out
-        raise RuntimeError("the answerer stopped without an ending")
+        if rest := self.markers.close():
+            yield rest
 
 
 def _sum(one: Usage, other: Usage) -> Usage:
