@@ -47,6 +47,13 @@ def test_a_heading_says_what_the_sentences_below_it_are_about() -> None:
     assert "14 days" in first
 
 
+@pytest.mark.parametrize("heading", ["Life of Ada Lovelace, countess", "# Life of Ada Lovelace, countess"])
+def test_a_heading_is_not_quoted_but_what_follows_goes_on_from_it(heading: str) -> None:
+    text = f"{heading}\n\nShe was a great mathematician."
+    section = "Life of Ada Lovelace, countess"
+    assert texts("Who was Ada Lovelace?", passage(text, section=section)) == ["She was a great mathematician."]
+
+
 @pytest.mark.parametrize(
     ("question", "passages"),
     [

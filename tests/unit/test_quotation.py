@@ -37,8 +37,15 @@ def test_markers_go_before_the_full_stop(text: str, sources: tuple[int, ...], sh
 
 
 @pytest.mark.parametrize(
-    ("section", "shown"),
-    [("Guide > Refunds", "You get them."), ("Other", "Refunds You get them."), (None, "Refunds You get them.")],
+    ("quoted", "section", "shown"),
+    [
+        ("Refunds\nYou get them.", "Guide > Refunds", "You get them."),
+        ("Refunds\nYou get them.", "Guide", "Refunds\nYou get them."),
+        ("Refunds\nYou get them.", None, "Refunds\nYou get them."),
+        ("Refunds", "Refunds", ""),
+        ("Refunds are paid at once.", "Refunds", "Refunds are paid at once."),
+        ("Refundable\nfares are dear.", "Refund", "Refundable\nfares are dear."),
+    ],
 )
-def test_a_heading_that_runs_into_a_sentence_is_left_out(section: str | None, shown: str) -> None:
-    assert without_heading("Refunds You get them.", section) == shown
+def test_a_heading_that_runs_into_a_sentence_is_left_out(quoted: str, section: str | None, shown: str) -> None:
+    assert without_heading(quoted, section) == shown

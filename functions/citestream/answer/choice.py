@@ -108,7 +108,9 @@ def _read(passage: Passage) -> list[_Part]:
         text = plain(without_heading(quoted, passage.section))
         found = stems(text)
         fewest = _FEWEST_IN_A_SENTENCE if _ENDED.search(text) else _FEWEST
-        parts.append(_Part(text, frozenset(found), len(found) >= fewest and not quoted.startswith("#")))
+        whole = len(found) >= fewest and not quoted.startswith("#")
+        # A heading by itself says nothing, but what follows goes on from it.
+        parts.append(_Part(text, frozenset(found if text else stems(quoted)), whole))
     return parts
 
 

@@ -20,9 +20,13 @@ def plain(text: str) -> str:
 
 
 def without_heading(quoted: str, section: str | None) -> str:
-    """Where no full stop or blank line parts them, a heading runs into the first sentence below it."""
+    """Where no full stop or blank line parts them, a heading runs into the first sentence below it.
+
+    Nothing is left of a heading alone.
+    """
     heading = (section or "").rpartition(" > ")[2]
-    return quoted.removeprefix(heading).lstrip() if heading else quoted
+    line, _, rest = quoted.partition("\n")
+    return rest if heading and line == heading else quoted
 
 
 def marked(text: str, sources: tuple[int, ...]) -> str:
