@@ -1,0 +1,72 @@
+"""Whether the answerer without a model knows when a passage does not answer.
+
+CLAPnq asks real questions of one passage each, on their subject, that answers them or does not. What decides was set on
+XQuAD, but for what a heading counts, which was set on every other question here; what is reported is of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from citestream.answer.choice import chosen, held, ranked
+from citestream.answer.overlap import Weights, stems
+from citestream.evaluation.data import Passaged, clapnq
+from citestream.evaluation.figures import Figure, Part, Run
+from citestream.model import Passage
+from citestream.retrieval.embedder import Embedder
+
+# The part of the data that a quick run is content with: so many questions of each kind.
+_QUESTIONS = 30
+# What was measured with some 0.03 of margin, of all and of the part: the AUROC, and the shares that are answered.
+_GUARDS = {False: (0.0, 0.0, 1.0), True: (0.0, 0.0, 1.0)}
+
+
+async def measure(run: Run) -> Sequence[Figure]:
+    answerable, unanswerable = (each[1::2][: _QUESTIONS if run.subset else None] for each in clapnq(run.data))
+    asked = [*answerable, *unanswerable]
+    labels = [True] * len(answerable) + [False] * len(unanswerable)
+    baselines = {
+        "question's words in the passage": auroc(labels, list(map(_words_in_passage, asked))),
+        "constant": auroc(labels, [0.0] * len(asked)),
+    }
+    if run.embedder:
+        baselines["similarity of vectors"] = auroc(labels, await _similarities(asked, run.embedder))
+    area, most, least = _GUARDS[run.subset]
+    ours = [held(ranked(each.question, [_passage(each)])) for each in asked]
+    return [
+        Figure("CLAPnq, answerable or not, AUROC", auroc(labels, ours), baselines, at_least=area),
+        Figure("CLAPnq, answered of the answerable", _answered(answerable), at_least=most),
+        Figure("CLAPnq, answered of the unanswerable", _answered(unanswerable), at_most=least),
+    ]
+
+
+ABSTENTION = Part("Abstention without a model", ("clapnq",), measure)
+
+
+def auroc(labels: Sequence[bool], scores: Sequence[float]) -> float:
+    """The chance that one of the true scores higher than one of the false; ties count half."""
+    true, false = (
+        [score for score, own in zip(scores, labels, strict=True) if own == label] for label in (True, False)
+    )
+    return fmean((high > low) + (high == low) / 2 for high in true for low in false)
+
+
+def _answered(asked: Sequence[Passaged]) -> float:
+    return fmean(bool(chosen(each.question, [_passage(each)])) for each in asked)
+
+
+def _passage(each: Passaged) -> Passage:
+    """As it would be found: the best, below its article's title."""
+    return Passage("chunk", "document", each.title, "kb", each.text, 0, len(each.text), None, each.title, 1.0)
+
+
+def _words_in_passage(each: Passaged) -> float:
+    terms = stems(each.text)
+    return Weights([terms]).recall(stems(each.question), terms)
+
+
+async def _similarities(asked: Sequence[Passaged], embedder: Embedder) -> list[float]:
+    questions = await embedder.embed([each.question for each in asked])
+    passages = await embedder.embed([each.text for each in asked])
+    return [sum(a * b for a, b in zip(*pair, strict=True)) for pair in zip(questions, passages, strict=True)]
