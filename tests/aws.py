@@ -143,8 +143,16 @@ def aws_stores(aws_server: AwsServer) -> Stores:
     return make_stores(aws_server)
 
 
+@pytest.fixture
+def aws_table(aws_server: AwsServer) -> str:
+    """A table like a deployment's, for what needs no more."""
+    name = _new_name()
+    _make_table(aws_server.client("dynamodb"), name)
+    return name
+
+
 def make_stores(server: AwsServer) -> Stores:
-    name = f"test-{uuid4().hex[:12]}"
+    name = _new_name()
     stores = Stores(name, f"{name}-vectors", f"{name}-text", f"{name}-documents")
     s3 = server.client("s3")
     s3.create_bucket(Bucket=stores.text_bucket)
@@ -153,6 +161,10 @@ def make_stores(server: AwsServer) -> Stores:
     server.client("s3vectors").create_vector_bucket(vectorBucketName=stores.vector_bucket)
     _make_table(server.client("dynamodb"), stores.table)
     return stores
+
+
+def _new_name() -> str:
+    return f"test-{uuid4().hex[:12]}"
 
 
 @cache

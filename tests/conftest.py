@@ -17,6 +17,7 @@ from tests import patience
 from tests.aws import aws_process as aws_process
 from tests.aws import aws_server as aws_server
 from tests.aws import aws_stores as aws_stores
+from tests.aws import aws_table as aws_table
 from tests.aws import no_real_aws as no_real_aws
 from tests.server import product
 
@@ -32,11 +33,9 @@ def provider_key() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def patient() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patience.with_stores(patch)
-        patience.with_servers(patch)
-        yield
+def patient() -> None:
+    patience.with_stores()
+    patience.with_servers()
 
 
 @pytest.fixture(scope="session")

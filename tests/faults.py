@@ -31,12 +31,15 @@ _PIECES = ("Tokens ", "live ", "for an hour [1]", ".\n\n", "„größe“ ", "�
 # --- seeds
 
 
+def times() -> int:
+    """How many times as many runs are wanted."""
+    return int(os.environ.get("FAULT_RUNS", "1"))
+
+
 def runs(number: int, together: int = 1) -> pytest.MarkDecorator:
     """Parametrise a test by ``seeds``: each case is a list of them, whose runs may go side by side."""
-    if "FAULT_SEED" in os.environ:
-        seeds = [int(os.environ["FAULT_SEED"])]
-    else:
-        seeds = list(range(number * int(os.environ.get("FAULT_RUNS", "1"))))
+    one = os.environ.get("FAULT_SEED")
+    seeds = list(range(number * times())) if one is None else [int(one)]
     cases = [seeds[start : start + together] for start in range(0, len(seeds), together)]
     return pytest.mark.parametrize("seeds", cases, ids=[f"{case[0]}-{case[-1]}" for case in cases])
 
@@ -125,7 +128,7 @@ class Place:
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "sqlite":
         return Place(tmp_path / "streams.db")
-    table = request.getfixturevalue("aws_stores").table
+    table = request.getfixturevalue("aws_table")
     return Place(tmp_path, table, tuple(request.getfixturevalue("aws_server").environ.items()))
 
 

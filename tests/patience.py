@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import functools
 
-import httpx
-import pytest
+from citestream import aws
+from citestream.streams import dynamo_log, hub, keys, sqlite_file
 
 SECONDS = 60.0
 
 
-def with_stores(patch: pytest.MonkeyPatch) -> None:
+def with_stores() -> None:
     """The product gives a store no longer than its clients would wait. Tests of that set limits of their own."""
-    patch.setattr("citestream.aws._CONNECT_SECONDS", SECONDS / 2)
-    patch.setattr("citestream.aws._READ_SECONDS", {})
-    patch.setattr("citestream.aws._READ_SECONDS_ELSE", SECONDS / 2)
-    patch.setattr("citestream.streams.hub._CLEAN_UP_SECONDS", SECONDS)
-    for module in ("dynamo_log", "sqlite_file", "keys"):
-        patch.setattr(f"citestream.streams.{module}._PATIENCE_SECONDS", SECONDS)
+    aws._CONNECT_SECONDS = aws._READ_SECONDS_ELSE = SECONDS / 2
+    aws._READ_SECONDS = {}
+    dynamo_log._PATIENCE_SECONDS = keys._PATIENCE_SECONDS = sqlite_file._PATIENCE_SECONDS = SECONDS
+    hub._CLEAN_UP_SECONDS = SECONDS
 
 
-def with_servers(patch: pytest.MonkeyPatch) -> None:
+def with_servers() -> None:
     """For HTTP clients that say nothing else. Nor does each read all of the world's certificates: 20 ms."""
+    from httpx import _config
+    from httpx._transports import default
+
     for name in ("connect", "read", "write", "pool"):
-        patch.setattr(f"httpx._config.DEFAULT_TIMEOUT_CONFIG.{name}", SECONDS)
-    patch.setattr("httpx._transports.default.create_ssl_context", functools.cache(httpx.create_ssl_context))
+        setattr(_config.DEFAULT_TIMEOUT_CONFIG, name, SECONDS)
+    vars(default)["create_ssl_context"] = functools.cache(_config.create_ssl_context)

@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 import uvicorn
 
 from citestream.answer.answerer import Ending
@@ -72,7 +71,7 @@ class Unhurried(Alone):
 
 
 def main() -> None:
-    patience.with_stores(pytest.MonkeyPatch())
+    patience.with_stores()
     settings = load_settings()
     engine = open_engine(settings)
     engine = replace(engine, pipeline=Pipeline(engine.index, Unhurried()))

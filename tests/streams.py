@@ -111,8 +111,7 @@ def instances(aws_process: AwsServer) -> Iterator[tuple[Aws, Aws]]:
 @pytest.fixture(params=["sqlite", "dynamodb"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Store]:
     if request.param == "dynamodb":
-        table = request.getfixturevalue("aws_stores").table
-        yield DynamoStore(table, request.getfixturevalue("instances"))
+        yield DynamoStore(request.getfixturevalue("aws_table"), request.getfixturevalue("instances"))
     else:
         sqlite = SqliteStore(tmp_path / "streams.db")
         yield sqlite

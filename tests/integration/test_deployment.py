@@ -81,7 +81,7 @@ def ingest_function(environ: dict[str, str]) -> Iterator[Any]:
         stdin.close()
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_documents_are_answered_from_until_they_are_deleted(
     aws_server: AwsServer, aws_stores: Stores, tmp_path: Any
 ) -> None:

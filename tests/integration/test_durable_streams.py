@@ -105,7 +105,7 @@ async def logs(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator
         await sqlite.aclose()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_the_suite_passes_but_for_what_can_not_apply(
     logs: list[StreamLog], node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +132,7 @@ def run_suite(node: str, url: str, folder: Path) -> list[dict[str, Any]]:
     line += ["--testNamePattern", f"^({groups}) ", "--testTimeout", "20000", "--pool", "threads"]
     line += ["--reporter", "json", "--outputFile", str(report)]
     environ = os.environ | {"SERVER_URL": url, "NO_COLOR": "1"}
-    done = subprocess.run(line, env=environ, capture_output=True, text=True, timeout=150, check=False)
+    done = subprocess.run(line, env=environ, capture_output=True, text=True, timeout=280, check=False)
     assert report.exists(), done.stderr
     (file,) = json.loads(report.read_text())["testResults"]
     outcomes: list[dict[str, Any]] = file["assertionResults"]

@@ -51,10 +51,18 @@ def extractive(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield platform
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def openai() -> Iterator[OpenAIServer]:
     with OpenAIServer() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def writing(library: Path, tmp_path_factory: pytest.TempPathFactory, openai: OpenAIServer) -> Iterator[Emulated]:
+    """Two environments, whose answers a model writes: to import what asks it takes each of them seconds."""
+    data = copied(library, tmp_path_factory.mktemp("writing") / "data")
+    with emulated(deployed(data, **with_model(openai)), concurrency=2) as platform:
+        yield platform
 
 
 def with_model(openai: OpenAIServer) -> dict[str, Any]:
@@ -99,39 +107,38 @@ def test_a_refusal_is_a_status(extractive: Emulated) -> None:
     assert extractive.request("/api/v1/streams/none", headers=STREAM).status == 404
 
 
-def test_tokens_arrive_as_the_model_writes_them(data: Path, openai: OpenAIServer) -> None:
+def test_tokens_arrive_as_the_model_writes_them(writing: Emulated, openai: OpenAIServer) -> None:
     reply = openai.reply(delta("One "))
-    with emulated(deployed(data, **with_model(openai))) as platform:
-        url = f"{platform.emulator.url}/api/v1/search"
-        with httpx.stream("POST", url, json=QUESTION, headers=STREAM) as response:
-            lines = response.iter_lines()
-            assert next(lines) == ": open"
-            assert "One" in first_token(lines)  # and no more is there yet
+    url = f"{writing.emulator.url}/api/v1/search"
+    with httpx.stream("POST", url, json=QUESTION, headers=STREAM) as response:
+        lines = response.iter_lines()
+        assert next(lines) == ": open"
+        assert "One" in first_token(lines)  # and no more is there yet
+        reply.send(delta("two [1]."), finish(), usage(1, 2), DONE, END)
+        assert any(line == "event: done" for line in lines)
+    writing.settle()
+
+
+def test_another_environment_goes_on_with_a_stream(writing: Emulated, openai: OpenAIServer) -> None:
+    reply = openai.reply(delta("One "))
+    url = writing.emulator.url
+    with httpx.stream("POST", f"{url}/api/v1/search", json=QUESTION, headers=STREAM) as first:
+        first_lines = first.iter_lines()
+        assert "One" in first_token(first_lines)
+        location = first.headers["location"]
+        with httpx.stream("GET", f"{url}{location}", headers=STREAM) as second:
+            second_lines = second.iter_lines()
+            assert "One" in first_token(second_lines)
             reply.send(delta("two [1]."), finish(), usage(1, 2), DONE, END)
-            assert any(line == "event: done" for line in lines)
-
-
-def test_another_environment_goes_on_with_a_stream(data: Path, openai: OpenAIServer) -> None:
-    reply = openai.reply(delta("One "))
-    with emulated(deployed(data, **with_model(openai)), concurrency=2) as platform:
-        url = platform.emulator.url
-        with httpx.stream("POST", f"{url}/api/v1/search", json=QUESTION, headers=STREAM) as first:
-            first_lines = first.iter_lines()
-            assert "One" in first_token(first_lines)
-            location = first.headers["location"]
-            with httpx.stream("GET", f"{url}{location}", headers=STREAM) as second:
-                second_lines = second.iter_lines()
-                assert "One" in first_token(second_lines)
-                reply.send(delta("two [1]."), finish(), usage(1, 2), DONE, END)
-                rest = [[line for line in lines if line[:1] != ":"] for lines in (first_lines, second_lines)]
-        platform.settle()
-        assert rest[0] == rest[1]
-        assert "event: done" in rest[0]
-        assert {each.environment for each in platform.emulator.invocations} == {1, 2}
-        again = httpx.get(f"{url}{location}", headers={**STREAM, "Last-Event-ID": f"{location.rpartition('/')[2]}-1"})
-        assert [line for line in again.text.splitlines() if line[:1] != ":"] == rest[0][
-            3:
-        ]  # after "retry", "id" and the empty line
+            rest = [[line for line in lines if line[:1] != ":"] for lines in (first_lines, second_lines)]
+    writing.settle()
+    assert rest[0] == rest[1]
+    assert "event: done" in rest[0]
+    assert {each.environment for each in writing.emulator.invocations[-2:]} == {1, 2}
+    again = httpx.get(f"{url}{location}", headers={**STREAM, "Last-Event-ID": f"{location.rpartition('/')[2]}-1"})
+    behind = rest[0][3:]  # after "retry", "id" and the empty line
+    assert [line for line in again.text.splitlines() if line[:1] != ":"] == behind
+    writing.settle()
 
 
 def test_an_answer_ends_before_the_function_does(data: Path, openai: OpenAIServer) -> None:
@@ -147,19 +154,17 @@ def test_an_answer_ends_before_the_function_does(data: Path, openai: OpenAIServe
         assert (problem.status_code, problem.json()["code"]) == (504, "timeout")
 
 
-def test_a_reader_of_another_answer_leaves_before_its_function_ends(data: Path, openai: OpenAIServer) -> None:
+def test_a_reader_of_another_answer_leaves_before_its_function_ends(writing: Emulated, openai: OpenAIServer) -> None:
     openai.reply(delta("One "))
-    with (
-        emulated(deployed(data, **with_model(openai))) as producer,
-        emulated(deployed(data, timeout=6, **EARLY)) as reader,
-    ):
-        url = f"{producer.emulator.url}/api/v1/search"
-        with httpx.stream("POST", url, json=QUESTION, headers=STREAM) as first:
+    url, data = writing.emulator.url, Path(writing.emulator.function.environ["CITESTREAM_DATA"])
+    with emulated(deployed(data, timeout=6, **EARLY)) as reader:
+        with httpx.stream("POST", f"{url}/api/v1/search", json=QUESTION, headers=STREAM) as first:
             assert "One" in first_token(first.iter_lines())
             read = httpx.get(f"{reader.emulator.url}{first.headers['location']}", headers=STREAM)
         assert [event.event for event in decoded(read.content)] == ["token"]
         assert reader.last().trailers == {}
-        httpx.delete(f"{producer.emulator.url}{first.headers['location']}")
+    assert httpx.delete(f"{url}{first.headers['location']}").status_code == 204
+    writing.settle()
 
 
 BUFFERED = """

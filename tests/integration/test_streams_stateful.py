@@ -37,6 +37,7 @@ from citestream.streams.log import Fenced, StreamLog, StreamRecord
 from citestream.streams.production import Limits
 from citestream.streams.sqlite_log import SqliteStreamLog
 from tests.aws import Stores
+from tests.faults import times
 from tests.stalling import Process, Reader, Told, Traffic
 from tests.streams import DynamoStore, done
 from tests.virtual_time import STREAMS, Clock, VirtualLoop, told_by
@@ -440,9 +441,9 @@ def test_streams_hold_what_they_promise_in_a_file(tmp_path: Path) -> None:
     def opened(number: int) -> Callable[[], StreamLog]:
         return lambda: SqliteStreamLog(tmp_path / f"{number}.db", KEEP)
 
-    check(opened, examples=50, steps=40)
+    check(opened, examples=25 * times(), steps=40)
 
 
 def test_streams_hold_what_they_promise_in_a_table(aws_stores: Stores, instances: Any) -> None:
     store = DynamoStore(aws_stores.table, instances)
-    check(lambda number: lambda: store.log(KEEP), examples=3, steps=20)
+    check(lambda number: lambda: store.log(KEEP), examples=3 * times(), steps=20)
