@@ -32,6 +32,9 @@ from citestream.answer.quantities import quantified
         ("007", "7"),
         ("the 3rd day", "the third day"),
         ("440Hz", "440 Hz"),
+        ("at 10:00", "at 10"),
+        ("at 09:30", "at 9:30"),
+        ("two hundred users", "200 users"),
         ("٣ أيام", "3 أيام"),
         ("１２", "12"),
         ("March 5, 2020", "5 March 2020"),
@@ -68,6 +71,8 @@ def test_are_equal_however_they_are_written(one: str, other: str) -> None:
         ("version 4.1.2", "version 4.1.3"),
         ("three days", "some days"),
         ("1st", "21st"),
+        ("9:30", "9:45"),
+        ("10:00", "11:30"),
     ],
 )
 def test_differ_where_the_values_do(said: str, held: str) -> None:

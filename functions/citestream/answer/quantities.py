@@ -24,7 +24,7 @@ _ORDINALS = [
     *["first", "second", "third", "fourth", "fifth", "sixth"],
     *["seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth"],
 ]
-_SCALES = {"thousand": 3, "tausend": 3, "million": 6, "mio": 6, "billion": 9, "milliarde": 9, "mrd": 9}
+_SCALES = {"hundred": 2, "thousand": 3, "tausend": 3, "million": 6, "mio": 6, "billion": 9, "milliarde": 9, "mrd": 9}
 _MONTHS = [
     *["january", "february", "march", "april", "may", "june"],
     *["july", "august", "september", "october", "november", "december"],
@@ -48,7 +48,7 @@ _QUANTITY = re.compile(
     | (?:
         (?<![A-Za-z\u00c0-\u024f\d])(?<!\d[.,])(?P<digits>
           \d{{1,3}}(?:[,.'’\ \u00a0\u2009\u202f]\d{{3}})+(?:[.,]\d{{1,2}})?(?!\d)
-        | \d+(?:\.\d+){{2,}}
+        | \d{{1,2}}:\d{{2}}(?![\d:]) | \d+(?:\.\d+){{2,}}
         | \d+(?:[.,]\d+)? )
       | (?<![^\W_])(?P<word>{"|".join(_CARDINALS)})(?![^\W_])
       )
@@ -107,8 +107,18 @@ class Quantified:
         self.terms.extend(stems(word))
         self.held.add(str(_ORDINALS.index(word.lower()) + 1))
 
+    def _time(self, hour: str, minute: str) -> None:
+        """On the hour, the hour alone says the same."""
+        whole = f"{hour}:{minute}"
+        self.terms.append(hour if minute == "0" else whole)
+        self._say(whole, *([hour] if minute == "0" else []))
+        self.held.update([hour, minute])
+
     def _number(self, match: re.Match[str]) -> None:
         digits, word = match["digits"], match["word"]
+        if digits and ":" in digits:
+            self._time(*map(_plain, digits.split(":")))
+            return
         value = _CARDINALS[word.lower()] if word else _value(digits)
         self.held.add(value)
         if match["scale"]:
