@@ -47,6 +47,14 @@ def test_a_heading_says_what_the_sentences_below_it_are_about() -> None:
     assert "14 days" in first
 
 
+def test_rare_words_answer_a_long_question_that_has_other_words_too() -> None:
+    question = "According to Governor Ada Lovelace's speech, which bridge did surveyors in Zurich find to be unsafe?"
+    others = [passage(f"The harbour of district {number} opens at noon.", f"{number}.md") for number in range(7)]
+    answer = "Three surveyors call the old bridge a ruin."
+    assert texts(question, *others, passage(answer)) == [answer]
+    assert texts(question, *others, passage("The bridge is a ruin.")) == []
+
+
 @pytest.mark.parametrize("heading", ["Life of Ada Lovelace, countess", "# Life of Ada Lovelace, countess"])
 def test_a_heading_is_not_quoted_but_what_follows_goes_on_from_it(heading: str) -> None:
     text = f"{heading}\n\nShe was a great mathematician."

@@ -30,6 +30,14 @@ def test_recall_weighs_rare_terms_more() -> None:
     assert weights.recall([], ["x"]) == 0.0
 
 
+def test_what_all_texts_have_is_not_rare() -> None:
+    weights = Weights([["a", "b"], ["a"], ["a"], ["a"]])
+    assert weights.rarity(["b", "b"]) == weights.rarity(["b"]) > 1.0
+    assert weights.rarity(["a"]) == pytest.approx(0.105, abs=0.001)
+    assert weights.rarity(["a", "b", "new"]) > weights.rarity(["a", "b"]) > weights.rarity(["b"])
+    assert weights.rarity([]) == 0.0
+
+
 class Counting(Weights):
     """Counts how often a term is weighed."""
 

@@ -20,12 +20,15 @@ _ITSELF, _IN_CONTEXT, _PASSAGE, _NUMBER = 0.4, 0.2, 0.3, 0.1
 # So much of the best sentence's score must another have. On those halves, 0.75 quotes 2 points more of the answers in
 # a fifth more words, 0.85 loses 2.
 _LEAST_OF_BEST = 0.8
-# So much of the question must stand in a sentence with the one before it, or nothing answers: the most with which 95 %
-# of those halves' questions are answered, in German, too.
-_LEAST_HELD = 0.28
+# So much of the question must stand in a sentence with the one before it, or nothing answers: over 95 % of those
+# halves' questions are answered then, in German, too.
+_LEAST_HELD = 0.29
 # What a heading alone holds counts for a tenth there: what doesn't answer mostly stands under the same headings. More
 # tells the questions apart less on every other one of CLAPnq.
 _HEADING = 0.1
+# A long question may be answered by what holds little of it, but words that few of the passages have. That much of
+# their rarity counts as all of the question: with less, questions of those halves' articles are answered from others.
+_RARE_ENOUGH = 12.0
 # What holds fewer terms tells nothing: a label, a heading; a whole sentence may be short.
 _FEWEST = 4
 _FEWEST_IN_A_SENTENCE = 2
@@ -47,8 +50,8 @@ _NUMBER_IN = re.compile(r"\d+")
 class Sentence:
     """A sentence of a passage as it would be quoted; ``sources`` are the passages, from 1, that say it.
 
-    ``position`` is its own in the first of them. ``held`` is the share, 0 to 1, of the question that stands in it, in
-    the sentence before it, and, for less, in its heading.
+    ``position`` is its own in the first of them. ``held``, 0 to 1, is how much of the question stands in it, in the
+    sentence before it, and, for less, in its heading.
     """
 
     text: str
@@ -133,7 +136,8 @@ class _Asked:
                 score = _ITSELF * self._held(part.terms) + _IN_CONTEXT * around
                 score += _PASSAGE * passage.score + _NUMBER * self._has_number(part.text)
                 held = (1 - _HEADING) * self._held(context) + _HEADING * around
-                yield Sentence(part.text, (source,), position, part.terms, score, held)
+                rare = self._weights.rarity(self._terms & context) / _RARE_ENOUGH
+                yield Sentence(part.text, (source,), position, part.terms, score, min(1.0, max(held, rare)))
             before = part.terms
 
     def _held(self, terms: frozenset[str]) -> float:

@@ -58,6 +58,10 @@ class Weights:
             total = self._totals[terms] = self._sum(terms)
         return self._sum(terms.intersection(found)) / total if total else 0.0
 
+    def rarity(self, terms: Iterable[str]) -> float:
+        """How much it takes to hold all these terms: next to nothing for those that are in all of the texts."""
+        return sum(math.log((self._count + 1) / (self._frequency[term] + 0.5)) for term in sorted(set(terms)))
+
     def _sum(self, terms: frozenset[str]) -> float:
         # In a fixed order: the last bit of a score must not hang on how a set is laid out.
         return sum(self[term] for term in sorted(terms))
