@@ -125,7 +125,8 @@ async def test_an_excerpt_that_stands_there_no_more_gives_way_to_what_does(
 async def test_where_documents_may_be_withheld_the_sources_come_before_all_else(
     principals: Principals, before: list[Event]
 ) -> None:
-    index = OneIndex([passage(GUIDE), passage(POLICY, "policy.md"), passage(GUIDE)], GUIDE)
+    other = passage("Keys are rotated each quarter.", "guide.md")
+    index = OneIndex([passage(GUIDE), passage(POLICY, "policy.md"), other], GUIDE)
     seen = await events(index, Scripted("Nothing."), principals=principals, results=True)
     assert index.asked_for == [principals]
     assert seen[: seen.index(Results(tuple(index.passages)))] == before
@@ -152,10 +153,18 @@ async def test_a_new_version_that_is_not_for_the_asker_is_not_shown(
 
 
 async def test_all_cited_documents_are_asked_for_at_once() -> None:
-    index = OneIndex([passage(GUIDE), passage(GUIDE, "copy.md")], GUIDE, at_once=2)
+    index = OneIndex([passage(GUIDE), passage(POLICY, "policy.md")], GUIDE, at_once=2)
     async with asyncio.timeout(5):
         seen = await events(index, Scripted("One [1]. Two [2]. Three [1]."))
-    assert [event.document_name for event in seen if isinstance(event, Citation)] == ["guide.md", "copy.md"]
+    assert [event.document_name for event in seen if isinstance(event, Citation)] == ["guide.md", "policy.md"]
+
+
+async def test_what_repeats_a_better_passage_is_no_source() -> None:
+    index = OneIndex([passage(GUIDE), passage(GUIDE, "copy.md"), passage(POLICY, "policy.md")], GUIDE)
+    seen = await events(index, Scripted("A lost laptop is reported [2]."), results=True, top_k=2)
+    assert isinstance(seen[0], Results)
+    assert [each.document_name for each in seen[0].results] == ["guide.md", "policy.md"]
+    assert [event.document_name for event in seen if isinstance(event, Citation)] == ["policy.md"]
 
 
 def done(seen: list[Event]) -> Done:

@@ -9,13 +9,15 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from citestream.answer.answerer import NO_ANSWER, Answerer, Condensed, Ending, Shown
-from citestream.answer.citations import cite, claims, in_place
-from citestream.answer.confidence import components, score
+from citestream.answer.citations import in_place
+from citestream.answer.confidence import confidence
 from citestream.answer.history import Turn, recent
+from citestream.answer.judgement import judged
 from citestream.answer.markers import Markers
 from citestream.answer.refusal import is_refusal
 from citestream.model import Citation, Done, Event, Passage, Results, Sources, Timing, Token, Usage, may_see
 from citestream.retrieval.index import Index, Principals
+from citestream.retrieval.selection import FETCHED, select
 
 DEFAULT_TOP_K = 8
 
@@ -52,7 +54,8 @@ class Pipeline:
         # Ten long answers take some 100 ms, which no other stream is to wait for.
         history = await asyncio.to_thread(recent, question.history, question.text) if question.history else ()
         asked = await self._answerer.condense(question.text, history) if history else Condensed(question.text)
-        passages = await self._index.search(asked.text, question.kb_ids, question.top_k, question.principals)
+        found = await self._index.search(asked.text, question.kb_ids, FETCHED, question.principals)
+        passages = select(question.text, found, question.top_k)
         retrieval = _milliseconds(started)
         if question.principals is not None:
             yield Sources(tuple(dict.fromkeys(passage.document_id for passage in passages)))
@@ -67,15 +70,14 @@ class Pipeline:
                 text.append(piece)
                 yield Token(piece)
         answer, ending = "".join(text), writing.ending
-        markers, passages = writing.markers, writing.passages
-        found = claims(answer, markers.marks)
-        citations = await self._verified(cite(found, markers.sources, passages), question.principals)
+        judgement = await asyncio.to_thread(judged, asked.text, answer, writing.markers, writing.passages)
+        citations = await self._verified(judgement.citations, question.principals)
         for citation in citations:
             yield citation
         reason = "no_answer" if is_refusal(answer) else ending.finish_reason
-        parts = components(asked.text, found, citations, passages, markers.invalid)
+        parts = judgement.components(citations)
         yield Done(
-            confidence_score=score(parts, citations, reason, passages),
+            confidence_score=confidence(parts, reason),
             finish_reason=reason,
             stream_id=stream_id,
             components=parts.as_dict(),
