@@ -30,21 +30,40 @@ from citestream.sentences import sentences
 _ARTICLES, _DOCUMENTS = 4, ("state_of_the_union.md",)
 # Of texts that are longer than an answer in a word or two, how much is quoted is counted in runs of so many words.
 _RUN = 3
-# What was measured less some 0.03, of all and of the part, in the order of `measure`.
-_GUARDS = {False: (0.0, 0.0, 0.0, 0.0, 0.0, 0.0), True: (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)}
-
 #: How much of the first text, 0 to 1, stands in the second.
 Share = Callable[[str, str], float]
 
 
 @dataclass(frozen=True, slots=True)
+class _Guards:
+    """The least of what is quoted, for each of the three sets; of the share answered; and of excerpts that hold the
+    answer. The most of what is answered elsewhere."""
+
+    quoted: tuple[float, float, float]
+    answered: float
+    elsewhere: float
+    excerpts: float
+
+
+# What was measured with a margin of some 0.03; of all and of the part.
+_GUARDS = {
+    False: _Guards((0.0, 0.0, 0.0), 0.0, 1.0, 0.0),
+    True: _Guards((0.0, 0.0, 0.0), 0.0, 1.0, 0.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
-    """A question, the passages that were found for it, the texts that answer it, and the sentences that we quote."""
+    """A question, the passages that were found for it, the texts that answer it, and the sentences that we quote.
+
+    ``elsewhere`` are those that we would quote if its document were not there.
+    """
 
     question: Question
     passages: Sequence[Passage]
     gold: Sequence[str]
     answer: Sequence[str]
+    elsewhere: Sequence[str]
 
 
 async def measure(run: Run) -> Sequence[Figure]:
@@ -57,10 +76,12 @@ async def measure(run: Run) -> Sequence[Figure]:
     )
     guards = _GUARDS[run.subset]
     return [
-        *(figure for each, low in zip(quoted, guards, strict=False) for figure in _quoted(*each, low)),
-        _answered("XQuAD in English", english, guards[3]),
-        _answered("XQuAD in German", german, guards[4]),
-        _excerpts(english, guards[5]),
+        *(figure for each, low in zip(quoted, guards.quoted, strict=True) for figure in _quoted(*each, low)),
+        _answered("XQuAD in English", english, guards.answered),
+        _answered("XQuAD in German", german, guards.answered),
+        _answered_elsewhere("XQuAD in English", english, guards.elsewhere),
+        _answered_elsewhere("XQuAD in German", german, guards.elsewhere),
+        _excerpts(english, guards.excerpts),
     ]
 
 
@@ -107,11 +128,14 @@ async def _asked(corpus: Corpus, embedder: Embedder | None) -> list[Asked]:
     found = []
     async with ingested(corpus.documents, embedder) as index:
         for each in corpus.questions:
-            passages = select(each.text, await index.search(each.text, [KB_ID], FETCHED), DEFAULT_TOP_K)
+            all_found = await index.search(each.text, [KB_ID], FETCHED)
+            others = [passage for passage in all_found if passage.document_name != each.document]
+            passages, instead = (select(each.text, some, DEFAULT_TOP_K) for some in (all_found, others))
             raw = corpus.documents[each.document]
             question = Question(each.text, each.document, tuple(located(raw, span) for span in each.spans))
             gold = [plain(normalise(raw[slice(*span)])) for span in each.spans]
-            found.append(Asked(question, passages, gold, [said.text for said in chosen(each.text, passages)]))
+            answer, elsewhere = ([said.text for said in chosen(each.text, some)] for some in (passages, instead))
+            found.append(Asked(question, passages, gold, answer, elsewhere))
     return found
 
 
@@ -142,9 +166,13 @@ def _quoted(name: str, asked: Sequence[Asked], share: Share, at_least: float) ->
 
 
 def _answered(name: str, asked: Sequence[Asked], at_least: float) -> Figure:
-    """No baseline: whoever never abstains answers all."""
     share = fmean(bool(one.answer) for one in asked if _holding(one))
     return Figure(f"{name}, answered where the answer was found", share, at_least=at_least)
+
+
+def _answered_elsewhere(name: str, asked: Sequence[Asked], at_most: float) -> Figure:
+    share = fmean(bool(one.elsewhere) for one in asked)
+    return Figure(f"{name}, answered where the document is missing", share, at_most=at_most)
 
 
 def _excerpts(asked: Sequence[Asked], at_least: float) -> Figure:
