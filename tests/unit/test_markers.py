@@ -289,6 +289,7 @@ DOUBTFUL = {
     "maths in a definition end with the line": ("[2]\n[2]: $$a\n[3]", "[1]\n[1]: $$a$$\n[2]", [2, 3]),
     "a footnote's label is renumbered": ("[^3]\n\n[^3]: a", "[1]\n\n[^1]: a", [3]),
     "a footnote's label that is not cited stays": ("[^3]: a [2]\n[2]", "[^3]: a\n[1]", [2]),
+    "and is written as Markdown has it": ("[^3^]: a", "[^3]: a", []),
     "a footnote's made-up label stays": ("[^99]: a", "[^99]: a", []),
     "a named footnote's text": ("[2]\n[^a:b]: a [2] [3]\n[3]", "[1]\n[^a:b]: a [1]\n[2]", [2, 3]),
     "a named footnote in text": ("[^ab] [2]\n[^a [3]]: b [4]", "[^ab] [1]\n[^a [2]]: b [3]", [2, 3, 4]),

@@ -1,24 +1,27 @@
-"""How lists of sources are headed, in the languages that models answer in."""
+"""How lists of sources are headed, in the languages that models answer in.
+
+Left out are words that head other lists as well: Belege (receipts), citas (appointments), Nachweise (certificates).
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 _ONE: Final = """
-    source, reference, citation, quelle, beleg, référence, fuente, referencia, fonte, referência, riferimento, bron,
+    source, reference, citation, quelle, référence, fuente, referencia, fonte, referência, riferimento, bron,
     źródło, источник, kilde, källa, zdroj, sursă
 """
 _MANY: Final = """
     sources, references, citations, bibliography, footnotes, works cited, sources cited, sources used, cited sources,
     sources consulted, list of sources, source list, source documents, reference list, list of references,
-    quellen, quellenangaben, quellenverzeichnis, quellennachweise, verwendete quellen, referenzen, belege, nachweise,
+    quellen, quellenangaben, quellenverzeichnis, quellennachweise, verwendete quellen, referenzen,
     einzelnachweise, literatur, literaturverzeichnis, fußnoten,
     références, sources utilisées, sources citées, bibliographie, liste des sources,
-    fuentes, fuentes consultadas, referencias, bibliografía, citas,
+    fuentes, fuentes consultadas, referencias, bibliografía,
     fontes, fontes consultadas, referências, bibliografia,
     fonti, riferimenti, riferimenti bibliografici,
     bronnen, bronvermelding, referenties,
-    źródła, zdroje, források, surse, referințe, джерела, источники, список источников, литература, ссылки,
+    źródła, zdroje, források, surse, referințe, джерела, источники, список источников, литература,
     kilder, källor, referanser, referencer, referenser, lähteet, kaynaklar, kaynakça, πηγές,
     nguồn, tài liệu tham khảo, sumber, referensi, daftar pustaka,
     المصادر, المراجع, מקורות, स्रोत, संदर्भ,

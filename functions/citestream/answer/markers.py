@@ -238,7 +238,7 @@ class Markers:
         """Write a definition's label, and return what has to follow it.
 
         Where its passage has been cited, it gets the outgoing number. Otherwise a footnote's, which is no marker to
-        anybody, stays as it is, and any other, which is one to some, is left out together with its colon.
+        anybody, keeps its own, and any other, which is one to some, is left out together with its colon.
         """
         caret = "^" if "^" in held.text else ""
         cited = self._cited_before(found)
@@ -247,6 +247,6 @@ class Markers:
             self._markdown.label()
             return rest
         if caret:
-            self._pass(held.text.lstrip(" "))
+            self._pass(held.text.lstrip(" ").replace("^]", "]"))
             return rest
         return rest[1:]
