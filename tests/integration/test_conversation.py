@@ -24,12 +24,20 @@ from tests.models import models as models
 from tests.openai_server import CUT, DONE, END, OPEN, OpenAIServer, Status, Step, answer, delta, finish, usage
 from tests.server import product
 from tests.sse import STREAM, decoded
+from tests.virtual_time import Hurry
+from tests.virtual_time import hurry as hurry
 
 HISTORY = (Turn("user", "How long are access logs kept?"), Turn("assistant", "For 90 days."))
 CARRIED = "And backups? long access logs kept"
 
 
 # --- the model condenses
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine has more time than a reader: only what shall take too long does."""
+    monkeypatch.setattr("citestream.answer.litellm._CONDENSING_SECONDS", 60.0)
 
 
 async def test_a_model_condenses_with_the_settings_of_a_short_answer(models: Models) -> None:
@@ -73,20 +81,36 @@ async def test_what_models_put_around_a_question_is_taken_off(models: Models, sa
         pytest.param((delta("How"), finish("length"), usage(9, 200), DONE, END), Usage(9, 200), id="too many tokens"),
         pytest.param(answer("How long? " * 101), Usage(), id="too long"),
         pytest.param((delta("How long? " * 99), delta("How long? " * 9)), Usage(), id="longer and longer"),
-        pytest.param((OPEN,), Usage(), id="silent"),
-        pytest.param((delta("How long"),), Usage(), id="stuck"),
     ],
 )
 async def test_where_a_model_fails_to_terms_are_carried(
     models: Models, steps: tuple[Step, ...], price: Usage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reply = models.openai.reply(*steps)
+    models.openai.reply(*steps)
     with caplog.at_level(logging.WARNING):
-        found = await models.answerer(OPENAI.model, seconds=0.8).condense("And backups?", HISTORY)
+        found = await models.answerer(OPENAI.model).condense("And backups?", HISTORY)
     assert found == Condensed(CARRIED, price)
     assert caplog.messages[-1] == "openai/test-model: did not condense a question; terms are carried instead"
-    if steps[-1] not in (CUT, END) and not isinstance(steps[0], Status):
-        assert await reply.closed_by_client()
+
+
+@pytest.mark.parametrize("begun", [(), (OPEN,), (delta("How long"),)], ids=["no response", "silent", "stuck"])
+async def test_a_model_that_takes_too_long_is_not_waited_for(
+    models: Models, begun: tuple[Step, ...], hurry: Hurry
+) -> None:
+    reply = models.openai.reply(*begun)
+    condensing = asyncio.create_task(models.answerer(OPENAI.model, seconds=600).condense("And backups?", HISTORY))
+    await reply.played()
+    hurry(60)
+    assert await condensing == Condensed(CARRIED)
+    assert await reply.closed_by_client()
+
+
+async def test_it_has_half_of_the_time_to_a_first_token(models: Models, hurry: Hurry) -> None:
+    reply = models.openai.reply(OPEN)
+    condensing = asyncio.create_task(models.answerer(OPENAI.model, seconds=40).condense("And backups?", HISTORY))
+    await reply.played()
+    hurry(20)
+    assert await condensing == Condensed(CARRIED)
 
 
 async def test_who_leaves_while_a_question_is_condensed_leaves_nothing_open(models: Models) -> None:

@@ -144,3 +144,4 @@ def test_what_is_asked_about_instead_is_not_carried(before: str, question: str, 
 def test_so_much_is_carried_and_no_more() -> None:
     words = [f"term{at}" for at in range(50)]
     assert carried("Why?", [user(" ".join(words))]) == " ".join(["Why?", *words[:12]])
+    assert carried("Why?", [user(f"{'so ' * 700}late")]) == "Why?"

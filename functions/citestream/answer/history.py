@@ -18,6 +18,8 @@ from citestream.retrieval.words import STOP_WORDS, words
 #: So many turns before a question are looked at.
 MOST_TURNS = 10
 _MOST_CARRIED = 12
+# Characters of a turn: a question has no more.
+_MOST_READ = 2_000
 # A question that holds more terms than that stands on its own, whatever its form.
 _MOST_LINKED = 3
 _MOST_REFERRING = 4
@@ -94,7 +96,7 @@ def carried(question: str, history: Sequence[Turn]) -> str:
     """The question; a follow-up together with the terms of what it follows, back to a question that stands alone."""
     terms: list[str] = []
     follow_up = question
-    for earlier in reversed([turn.content for turn in history if turn.role == "user"]):
+    for earlier in reversed([turn.content[:_MOST_READ] for turn in history if turn.role == "user"]):
         if not _leans(follow_up):
             break
         terms += _others(earlier, question)
