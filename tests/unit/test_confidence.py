@@ -30,11 +30,11 @@ def value(found: Judgement) -> float:
 def test_the_score_is_in_hundredths_and_a_refusal_gets_few_of_them() -> None:
     assert confidence(GOOD, "stop") == confidence(GOOD, "length") == 90
     assert confidence(GOOD, "no_answer") == 5
-    assert confidence(Components(0.0, 0.0, 0.0, 0), "no_answer") == 0
+    assert confidence(Components(0.0, 0.0, 0.0, 0.0, 0.0, 0, 0), "no_answer") == 0
 
 
 def test_components_are_published() -> None:
-    assert Components(2 / 3, 0.5, 1.0, 2, supported=1 / 3, relevance=0.75, markers=4).as_dict() == {
+    assert Components(2 / 3, 0.5, 1 / 3, 1.0, 0.75, 4, 2).as_dict() == {
         "coverage": 0.6667,
         "support": 0.5,
         "supported": 0.3333,

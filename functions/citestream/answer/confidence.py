@@ -6,18 +6,13 @@ fully supported by what they cite; less where what it cites holds little of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from citestream.answer.calibration import FITTED, Calibration
-from citestream.answer.citations import Claim
-from citestream.answer.overlap import Weights, stems
-from citestream.model import Citation, FinishReason, Passage
+from citestream.model import FinishReason
 
 #: What a refusal gets at most.
 REFUSAL_CEILING = 5
-
-_FEWEST_TERMS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +27,11 @@ class Components:
 
     coverage: float
     support: float
+    supported: float
     retrieval: float
+    relevance: float
+    markers: int
     invalid_markers: int
-    supported: float = 0.0
-    relevance: float = 0.0
-    markers: int = 0
 
     def as_dict(self) -> dict[str, float | int]:
         return {
@@ -60,34 +55,4 @@ def expected(parts: Components, calibration: Calibration = FITTED) -> float:
 def confidence(parts: Components, reason: FinishReason) -> int:
     """0 to 100."""
     value = round(100 * expected(parts))
-    return min(value, REFUSAL_CEILING) if reason == "no_answer" else value
-
-
-def components(
-    question: str,
-    claims: Sequence[Claim],
-    citations: Sequence[Citation],
-    passages: Sequence[Passage],
-    invalid: int,
-) -> Components:
-    """``coverage``: sentences that cite; ``support``: mean over citations; ``retrieval``: the question's terms that
-    the passages hold."""
-    needing = [claim for claim in claims if len(stems(claim.text)) >= _FEWEST_TERMS]
-    covered = sum(1 for claim in needing if claim.numbers)
-    texts = [stems(f"{passage.section or ''} {passage.text}") for passage in passages]
-    held = Weights(texts).recall(stems(question), (term for text in texts for term in text))
-    return Components(
-        coverage=covered / len(needing) if needing else float(bool(citations)),
-        support=sum(citation.support for citation in citations) / len(citations) if citations else 0.0,
-        retrieval=held,
-        invalid_markers=invalid,
-    )
-
-
-def score(parts: Components, citations: Sequence[Citation], reason: FinishReason, passages: Sequence[Passage]) -> int:
-    """0 to 100; 0 where nothing was found."""
-    if not passages:
-        return 0
-    valid = len(citations) / (len(citations) + parts.invalid_markers) if citations else 0.0
-    value = round(100 * parts.coverage * parts.support * valid * (0.5 + 0.5 * parts.retrieval))
     return min(value, REFUSAL_CEILING) if reason == "no_answer" else value
