@@ -129,6 +129,9 @@ ELSEWHERE = {
     "a document's text ends no source and begins none": (
         "unit/test_prompt.py::test_no_text_ends_its_source_or_begins_another"
     ),
+    "what a document tells a model to cite, it can't": (
+        "integration/test_injections.py::test_what_an_obedient_model_is_told_and_what_comes_out"
+    ),
     "a marker before or behind the full stop belongs to the same sentence": (
         "unit/test_citations.py::test_a_marker_belongs_to_the_sentence_it_follows"
     ),
