@@ -55,6 +55,13 @@ def test_rare_words_answer_a_long_question_that_has_other_words_too() -> None:
     assert texts(question, *others, passage("The bridge is a ruin.")) == []
 
 
+def test_words_that_only_ask_are_not_looked_for() -> None:
+    asked = "How much does it get, and how many kinds of tokens come?"
+    assert held(ranked(asked, [passage("Many of them get much of what is kind to come.")])) == 0.0
+    assert held(ranked(asked, [passage("Tokens are plain.")])) == 1.0
+    assert texts("How many come?", passage("Many come by train.")) == ["Many come by train."]
+
+
 @pytest.mark.parametrize("heading", ["Life of Ada Lovelace, countess", "# Life of Ada Lovelace, countess"])
 def test_a_heading_is_not_quoted_but_what_follows_goes_on_from_it(heading: str) -> None:
     text = f"{heading}\n\nShe was a great mathematician."

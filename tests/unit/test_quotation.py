@@ -40,6 +40,7 @@ def test_markers_go_before_the_full_stop(text: str, sources: tuple[int, ...], sh
     ("quoted", "section", "shown"),
     [
         ("Refunds\nYou get them.", "Guide > Refunds", "You get them."),
+        ("2 Pay\n2.1 Refunds\nYou get them.", "Guide > 2 Pay > 2.1 Refunds", "You get them."),
         ("Refunds\nYou get them.", "Guide", "Refunds\nYou get them."),
         ("Refunds\nYou get them.", None, "Refunds\nYou get them."),
         ("Refunds", "Refunds", ""),

@@ -40,6 +40,13 @@ _ASKS_FOR_NUMBER = re.compile(
     r"|welche[mnrs]? (?:Jahr|Datum|Tag|Monat|Jahrhundert|Jahrzehnt|Prozentsatz|Anzahl|Zahl|Alter))\b",
     re.IGNORECASE,
 )
+# What questions are worded with, and their answers are not.
+_ASKING = frozenset(
+    stems(
+        "come came get got kind type sort much many name named called mean means happen happens happened show list"
+        " describe explain"
+    )
+)
 _GOES_ON = re.compile(
     r"(?:It|Its|He|His|She|Her|They|Their|This|That|These|Those|Both|Such|Er|Sie|Es|Dies(?:e[mnrs]?)?|Sein|Ihr)\b"
 )
@@ -121,7 +128,8 @@ class _Asked:
     """What is asked for."""
 
     def __init__(self, question: str, weights: Weights) -> None:
-        self._terms = frozenset(stems(question))
+        terms = frozenset(stems(question))
+        self._terms = terms - _ASKING or terms
         self._weights = weights
         self._numbers = frozenset(_NUMBER_IN.findall(question))
         self._for_number = _ASKS_FOR_NUMBER.search(question) is not None

@@ -20,13 +20,14 @@ def plain(text: str) -> str:
 
 
 def without_heading(quoted: str, section: str | None) -> str:
-    """Where no full stop or blank line parts them, a heading runs into the first sentence below it.
+    """Where no full stop or blank line parts them, headings run into the first sentence below them.
 
-    Nothing is left of a heading alone.
+    Nothing is left of headings alone.
     """
-    heading = (section or "").rpartition(" > ")[2]
-    line, _, rest = quoted.partition("\n")
-    return rest if heading and line == heading else quoted
+    headings = section.split(" > ") if section else ()
+    while quoted and quoted.partition("\n")[0] in headings:
+        quoted = quoted.partition("\n")[2]
+    return quoted
 
 
 def marked(text: str, sources: tuple[int, ...]) -> str:
