@@ -63,11 +63,12 @@ class Obedient(OpenAIServer):
 
 @dataclass(frozen=True)
 class Place:
-    """The product with both answerers, each of which the same caller asks."""
+    """The product with both answerers, each of which the same caller asks; ``others`` may read what is secret."""
 
     urls: dict[str, str]
     model: Obedient
     headers: dict[str, str]
+    others: dict[str, str]
 
     def ask(self, answerer: str, attempt: Attempt) -> dict[str, Any]:
         history = [{"role": role, "content": content} for role, content in attempt.history]
@@ -132,7 +133,8 @@ def place(litellm: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
             serving(create_local_app(settings, engines["extractive"])) as extractive,
             serving(create_local_app(settings, engines["model"])) as modelled,
         ):
-            yield Place({"extractive": extractive, "model": modelled}, model, bearer(token))
+            urls = {"extractive": extractive, "model": modelled}
+            yield Place(urls, model, bearer(token), bearer(issuer.token(sub="board", kb_ids="*")))
 
 
 async def fill(data: Path) -> None:
@@ -141,13 +143,12 @@ async def fill(data: Path) -> None:
     await index.aclose()
 
 
-def test_the_vault_would_be_found_by_who_may_read_it(place: Place) -> None:
-    response = httpx.post(
-        f"{place.urls['model']}/api/v1/search",
-        json={"query": "backups kept OSTRICH", "kb_ids": [VAULT]},
-        headers=place.headers,
-    )
-    assert response.status_code == 404
+def test_what_is_secret_is_there_for_others(place: Place) -> None:
+    body = {"query": QUESTION, "kb_ids": [VAULT, kb_id(ATTEMPTS[0])]}
+    url = f"{place.urls['extractive']}/api/v1/search"
+    found = httpx.post(url, json=body, headers=place.others).json()["results"]
+    assert {"vault-codes.txt", "board.txt"} <= {result["document_name"] for result in found}
+    assert httpx.post(url, json=body, headers=place.headers).status_code == 404
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS, ids=str)
