@@ -34,7 +34,7 @@ def provider_key() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def patient() -> None:
-    patience.with_stores()
+    patience.with_providers()
     patience.with_servers()
 
 

@@ -84,6 +84,9 @@ def loop_function(folder: Path, code: str, **settings: Any) -> Function:
     return Function(folder, "main.handler", wrapper="/var/task/run-stream", **{"timeout": 20, **settings})
 
 
+#: What Lambda gives a process less time for than a busy machine may need.
+PATIENT: dict[str, Any] = {"init_limit": 60.0, "restore_limit": 60.0, "shutdown_grace": 30.0}
+
 # What precedes the code of one invocation.
 FOREVER = """
 while True:
@@ -107,6 +110,9 @@ class Gate:
 async def running(function: Function, **options: Any) -> AsyncIterator[tuple[Emulator, httpx.AsyncClient, list[str]]]:
     """The function in the emulator, a client of it, and the lines that the emulator says."""
     lines: list[str] = []
-    settings = Options(**{"keep": True, "say": lines.append, **options})
-    async with Emulator(function, settings) as emulator, httpx.AsyncClient(base_url=emulator.url) as client:
+    settings = Options(**PATIENT | {"keep": True, "say": lines.append} | options)
+    async with (
+        Emulator(function, settings) as emulator,
+        httpx.AsyncClient(base_url=emulator.url, timeout=None) as client,  # noqa: S113  the test's own limit will do
+    ):
         yield emulator, client, lines

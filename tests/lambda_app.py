@@ -8,6 +8,7 @@ import os
 import resource
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any
 
 from asgi_lambda import request_id, trace_id
@@ -67,8 +68,17 @@ async def events(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
     for frame in frames:
         await send({"type": "http.response.body", "body": frame, "more_body": True})
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.01)
     await send({"type": "http.response.body", "body": b"", "more_body": True})  # which is not the end
+    await send({"type": "http.response.body", "body": b"data: end\n\n"})
+
+
+async def gated(scope: Scope, receive: Receive, send: Send) -> None:
+    """Waits after each of five pieces, until somebody writes to the pipe that the query names."""
+    await respond(send, end=False)
+    for number in range(5):
+        await send({"type": "http.response.body", "body": b"data: %d\n\n" % number, "more_body": True})
+        await asyncio.to_thread(Path(scope["query_string"].decode()).read_bytes)
     await send({"type": "http.response.body", "body": b"data: end\n\n"})
 
 
@@ -213,7 +223,19 @@ async def size(scope: Scope, receive: Receive, send: Send) -> None:
 ROUTES: dict[str, Route] = {
     f"/{each.__name__}": each
     for each in (
-        *(echo, events, headers, binary, no_content, raise_before, raise_at, raise_after, raise_at_the_end, long_head),
+        *(
+            echo,
+            events,
+            gated,
+            headers,
+            binary,
+            no_content,
+            raise_before,
+            raise_at,
+            raise_after,
+            raise_at_the_end,
+            long_head,
+        ),
         *(nothing, half, too_much, hang, hang_before, end_in_time, stuck, block, background, large, large_piece, pace),
         *(raise_at_length, print_a_line, no_descriptors, size),
     )

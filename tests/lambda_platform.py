@@ -23,6 +23,7 @@ import httpx
 import pytest
 
 from asgi_lambda.emulator import Emulator, Function, Invocation, Options
+from tests.emulated import PATIENT
 
 ROOT = Path(__file__).parent.parent
 SAM = ROOT / "build" / "sam"
@@ -66,7 +67,7 @@ def task_root(folder: Path) -> Path:
     return folder
 
 
-def function(folder: Path, *, timeout: float = 3, handler: str = HANDLER, **environ: str) -> Function:
+def function(folder: Path, *, timeout: float = 60, handler: str = HANDLER, **environ: str) -> Function:
     environ |= measured(folder)
     return Function(
         task_root(folder), handler, wrapper="/var/task/run-stream", environ=environ, timeout=timeout, log_format="JSON"
@@ -130,7 +131,7 @@ class Emulated:
 @contextmanager
 def emulated(function: Function, **options: Any) -> Iterator[Emulated]:
     lines: list[str] = []
-    options = {"concurrency": 1, "keep": True, "say": lines.append, **options}
+    options = PATIENT | {"concurrency": 1, "keep": True, "say": lines.append} | options
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="emulator")
     thread.start()

@@ -5,17 +5,23 @@ from __future__ import annotations
 import functools
 
 from citestream import aws
+from citestream.answer import litellm
 from citestream.streams import dynamo_log, hub, keys, sqlite_file
 
 SECONDS = 60.0
+#: Settings for answers by models: to import what asks them takes seconds, and on a busy machine a minute.
+UNHURRIED = {"first_token_seconds": 500.0, "answer_seconds": 1000.0}
+#: The same for a process.
+UNHURRIED_ENVIRONMENT = {f"CITESTREAM_{name.upper()}": str(value) for name, value in UNHURRIED.items()}
 
 
-def with_stores() -> None:
-    """The product gives a store no longer than its clients would wait. Tests of that set limits of their own."""
+def with_providers() -> None:
+    """The product gives others no longer than its clients would wait. Tests of that set limits of their own."""
     aws._CONNECT_SECONDS = aws._READ_SECONDS_ELSE = SECONDS / 2
     aws._READ_SECONDS = {}
     dynamo_log._PATIENCE_SECONDS = keys._PATIENCE_SECONDS = sqlite_file._PATIENCE_SECONDS = SECONDS
     hub._CLEAN_UP_SECONDS = SECONDS
+    litellm._CONDENSING_SECONDS = SECONDS
 
 
 def with_servers() -> None:

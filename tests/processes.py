@@ -71,7 +71,7 @@ class Unhurried(Alone):
 
 
 def main() -> None:
-    patience.with_stores()
+    patience.with_providers()
     settings = load_settings()
     engine = open_engine(settings)
     engine = replace(engine, pipeline=Pipeline(engine.index, Unhurried()))

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from citestream.app import create_local_app
 from citestream.settings import load_settings
+from tests import patience
 
 
 @contextmanager
@@ -53,7 +54,7 @@ def serving(app: ASGIApp, *, root_path: str = "") -> Iterator[str]:
 @contextmanager
 def product(**settings: Any) -> Iterator[str]:
     """Serve the product with these settings, whatever this machine's environment says; yields its URL."""
-    with serving(create_local_app(load_settings({}, **settings))) as url:
+    with serving(create_local_app(load_settings({}, **patience.UNHURRIED | settings))) as url:
         yield url
 
 

@@ -46,7 +46,7 @@ def run_alone(artifact: Path, code: str, **environment: str) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     assert run.returncode == 0, run.stderr
     return run.stdout
@@ -162,7 +162,7 @@ from citestream.answer.answerer import AnswerError
 from citestream.answer.litellm import LiteLLMAnswerer
 
 async def ask(model, api_base):
-    answerer = LiteLLMAnswerer((model,), api_base=api_base)
+    answerer = LiteLLMAnswerer((model,), api_base=api_base, first_token_seconds=100)
     try:
         async for piece in answerer.answer("Why?", ()):
             print(piece if isinstance(piece, str) else piece.finish_reason)

@@ -13,7 +13,9 @@ import pytest
 
 from asgi_lambda.emulator import Emulator, Function, Options
 from asgi_lambda.emulator.template import read_overrides, read_template
+from tests.emulated import PATIENT
 from tests.openai_server import OpenAIServer
+from tests.patience import UNHURRIED_ENVIRONMENT
 from tests.sam import EVENTS, TEMPLATE, built, deployed_python
 
 pytestmark = pytest.mark.timeout(300)
@@ -37,14 +39,14 @@ async def deployed(name: str, data: Path, **variables: str) -> AsyncGenerator[ht
         memory=declared.memory,
     )
     said: list[str] = []
-    options = Options(http_api=wrapper is None, buffered=wrapper is None, concurrency=1, say=said.append)
+    options = Options(http_api=wrapper is None, buffered=wrapper is None, concurrency=1, say=said.append, **PATIENT)
     async with Emulator(function, options) as emulator, httpx.AsyncClient(base_url=emulator.url, timeout=60) as client:
         yield client
 
 
 async def test_it_streams_what_a_model_says(tmp_path: Path) -> None:
     with OpenAIServer() as server:
-        model = {
+        model = UNHURRIED_ENVIRONMENT | {
             "CITESTREAM_MODEL": "openai/m",
             "CITESTREAM_API_BASE": server.base_url,
             "OPENAI_API_KEY": "sk-only-for-tests",

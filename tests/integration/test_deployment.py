@@ -19,6 +19,7 @@ from tests.aws import AwsServer, Stores
 from tests.bedrock_server import BedrockServer
 from tests.bucket import Bucket
 from tests.lambda_platform import ROOT, Emulated, Outcome, emulated, measured
+from tests.patience import UNHURRIED_ENVIRONMENT
 from tests.sse import decoded
 
 # As the platform's own client calls it: one event after the other, in one process.
@@ -92,7 +93,9 @@ def test_documents_are_answered_from_until_they_are_deleted(
     with BedrockServer() as bedrock:
         environ = bedrock.environment | aws_server.environ | aws_stores.environ | measured(tmp_path)
         environ |= {"CITESTREAM_EMBEDDING_DIMENSIONS": "256"}
-        asking = environ | {"CITESTREAM_MODEL": "bedrock/anthropic.claude-haiku-4-5-20251001-v1:0"}
+        asking = (
+            environ | UNHURRIED_ENVIRONMENT | {"CITESTREAM_MODEL": "bedrock/anthropic.claude-haiku-4-5-20251001-v1:0"}
+        )
         asks = Function(
             ROOT / "functions", "citestream.handlers.app", "/var/task/run-stream", environ=asking, timeout=300
         )

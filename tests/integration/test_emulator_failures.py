@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import httpx
@@ -9,6 +10,8 @@ import pytest
 
 from asgi_lambda.emulator import Function
 from tests.emulated import FOREVER, Gate, loop_function, running
+from tests.virtual_time import Hurry
+from tests.virtual_time import hurry as hurry
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,9 @@ async def test_a_failure_before_the_first_byte_is_a_502(
         ("connection.sendall(b'no chunk\\r\\n')", "Runtime.TruncatedResponse"),
     ],
 )
-async def test_a_failure_in_mid_stream_cuts_the_body_off(tmp_path: Path, code: str, error_type: str) -> None:
+async def test_a_failure_in_mid_stream_cuts_the_body_off(
+    tmp_path: Path, code: str, error_type: str, hurry: Hurry
+) -> None:
     Gate(tmp_path / "never")
     gate = Gate(tmp_path / "gate")
     beginning = """
@@ -63,12 +68,14 @@ async def test_a_failure_in_mid_stream_cuts_the_body_off(tmp_path: Path, code: s
     connection.sendall(chunk(prelude()) + chunk(b"beginning"))
     wait_for("gate")
     """
-    function = loop_function(tmp_path, FOREVER + beginning + code, timeout=2 if "never" in code else 20)
+    function = loop_function(tmp_path, FOREVER + beginning + code, timeout=1000)
     async with running(function, concurrency=1) as (emulator, client, _):
         async with client.stream("GET", "/") as response:
             pieces = response.aiter_raw()
             assert await anext(pieces) == b"beginning"
             await gate.open()
+            if error_type == "Sandbox.Timedout":
+                hurry(1000)
             with pytest.raises(httpx.RemoteProtocolError):
                 await anext(pieces)
         await emulator.settled()
@@ -113,14 +120,11 @@ async def test_publishing_a_snapshot_that_fails_is_told_at_once(tmp_path: Path) 
             "Runtime.NoModule",
         ),
         ("sys.exit(1)", "Runtime.ExitError"),
-        ("wait_for('never')", "Sandbox.Timedout"),
     ],
 )
-async def test_an_init_that_fails_is_tried_once_more(tmp_path: Path, code: str, error_type: str | None) -> None:
-    Gate(tmp_path / "never")
-    limit = 1 if "never" in code else 10
-    function = loop_function(tmp_path, f"open('starts', 'a').write('x')\n{code}", timeout=limit)
-    async with running(function, init_limit=limit) as (emulator, client, _):
+async def test_an_init_that_fails_is_tried_once_more(tmp_path: Path, code: str, error_type: str) -> None:
+    function = loop_function(tmp_path, f"open('starts', 'a').write('x')\n{code}")
+    async with running(function) as (emulator, client, _):
         assert (await client.get("/")).status_code == 502
         await emulator.settled()
     assert (tmp_path / "starts").read_text() == "xx"
@@ -129,21 +133,47 @@ async def test_an_init_that_fails_is_tried_once_more(tmp_path: Path, code: str, 
     assert record.notes[0].startswith("init failed and is tried again: ")
 
 
-async def test_an_init_that_takes_too_long_goes_on_in_the_invocation_s_time(tmp_path: Path) -> None:
+async def test_an_init_that_does_not_end_is_tried_once_more(tmp_path: Path, hurry: Hurry) -> None:
+    Gate(tmp_path / "never")
+    gates = [Gate(tmp_path / name) for name in ("first", "second")]
+    code = """
+again = os.path.exists("started")
+open("started", "w").close()
+wait_for("second" if again else "first")
+wait_for("never")
+"""
+    async with running(loop_function(tmp_path, code, timeout=1000), init_limit=1000) as (emulator, client, _):
+        asking = asyncio.create_task(client.get("/"))
+        for gate in gates:
+            await gate.open()
+            hurry(1000)
+        assert (await asking).status_code == 502
+        await emulator.settled()
+    record = emulator.invocations[0]
+    assert record.error_type == "Sandbox.Timedout"
+    assert record.notes == ["init failed and is tried again: Sandbox.Timedout: init did not end within 1000 s"]
+
+
+async def test_an_init_that_takes_too_long_goes_on_in_the_invocation_s_time(tmp_path: Path, hurry: Hurry) -> None:
     code = """
 first = not os.path.exists("started")
 open("started", "w").close()
 if first:
+    wait_for("gate")
     wait_for("never")
 """
     Gate(tmp_path / "never")
-    function = loop_function(tmp_path, code + FOREVER + "    reply(rid, 1)", timeout=10)
-    async with running(function, init_limit=1) as (emulator, client, _):
-        assert (await client.get("/")).json() == 1
+    gate = Gate(tmp_path / "gate")
+    function = loop_function(tmp_path, code + FOREVER + "    reply(rid, 1)", timeout=1000)
+    async with running(function, init_limit=1000) as (emulator, client, _):
+        asking = asyncio.create_task(client.get("/"))
+        await gate.open()
+        hurry(1000)
+        assert (await asking).json() == 1
         await emulator.settled()
     record = emulator.invocations[0]
     assert (record.start, record.init, record.error_type) == ("cold", None, None)
-    assert record.notes == ["init failed and is tried again: Sandbox.Timedout: init did not end within 1 s"]
+    assert record.notes == ["init failed and is tried again: Sandbox.Timedout: init did not end within 1000 s"]
 
 
 async def test_a_wrapper_that_is_not_there(tmp_path: Path) -> None:

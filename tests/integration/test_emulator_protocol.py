@@ -108,7 +108,7 @@ os.rename("results.part", "results.json")
 @pytest.mark.parametrize("lambda_", ["emulator", pytest.param("rie", marks=needs_rie)])
 def test_calls(tmp_path: Path, name: str, lambda_: str) -> None:
     calls, expected = CALLS[name]
-    function = loop_function(tmp_path, CODE.format(calls=", ".join(calls)), timeout=5)
+    function = loop_function(tmp_path, CODE.format(calls=", ".join(calls)), timeout=60)
     if lambda_ == "emulator":
         with emulated(function, init_limit=5) as ours:
             ours.request("/")

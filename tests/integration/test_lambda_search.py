@@ -16,6 +16,7 @@ import pytest
 from asgi_lambda.emulator import Function
 from tests.lambda_platform import ROOT, Emulated, emulated, measured
 from tests.openai_server import DONE, END, OpenAIServer, delta, finish, usage
+from tests.patience import UNHURRIED_ENVIRONMENT
 from tests.sse import decoded
 
 QUESTION = {"query": "How long does an access token live?"}
@@ -66,7 +67,7 @@ def writing(library: Path, tmp_path_factory: pytest.TempPathFactory, openai: Ope
 
 
 def with_model(openai: OpenAIServer) -> dict[str, Any]:
-    return {
+    return UNHURRIED_ENVIRONMENT | {
         "CITESTREAM_MODEL": "openai/m",
         "CITESTREAM_API_BASE": openai.base_url,
         "OPENAI_API_KEY": "sk-only-for-tests",

@@ -6,33 +6,55 @@ What AWS's emulator can't show runs on ours alone, below: streams in time, trail
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from asgi_lambda.emulator import Faults
 from tests.lambda_platform import Emulated, Platform, emulated, function, needs_rie, rie
 
+PLATFORMS = ["emulator", pytest.param("rie", marks=needs_rie)]
+# The app is told to end halfway.
+BRIEF: dict[str, Any] = {"timeout": 4, "ASGI_LAMBDA_GRACE_SECONDS": "2"}
 
-@pytest.fixture(scope="module", params=["emulator", pytest.param("rie", marks=needs_rie)])
+
+@contextmanager
+def serving(name: str, folder: Path, **settings: Any) -> Iterator[Platform]:
+    made = function(folder, **settings)
+    with emulated(made) if name == "emulator" else rie(made, folder) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="module", params=PLATFORMS)
 def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    folder = tmp_path_factory.mktemp("function")
-    with emulated(function(folder)) if request.param == "emulator" else rie(function(folder), folder) as platform:
+    with serving(request.param, tmp_path_factory.mktemp("function")) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="module", params=PLATFORMS)
+def brief(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with serving(request.param, tmp_path_factory.mktemp("function"), **BRIEF) as platform:
         yield platform
 
 
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulated]:
     with emulated(function(tmp_path_factory.mktemp("function"))) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="module")
+def our_brief(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulated]:
+    with emulated(function(tmp_path_factory.mktemp("function"), **BRIEF)) as platform:
         yield platform
 
 
@@ -120,20 +142,22 @@ def test_background_work_is_done_before_the_next_request(platform: Platform) -> 
         ("/end_in_time", 200, b"so far and the end"),
     ],
 )
-def test_the_deadline_ends_the_app_and_not_the_process(platform: Platform, path: str, status: int, sent: bytes) -> None:
-    before = platform.request("/echo").json()["pid"]
-    outcome = platform.request(path)
+def test_the_deadline_ends_the_app_and_not_the_process(brief: Platform, path: str, status: int, sent: bytes) -> None:
+    before = brief.request("/echo").json()["pid"]
+    outcome = brief.request(path)
     assert (outcome.status, outcome.body) == (status, sent)
-    assert platform.request("/echo").json()["pid"] == before
+    assert brief.request("/echo").json()["pid"] == before
 
 
-def test_an_app_that_can_not_be_cancelled_ends_with_its_process(platform: Platform) -> None:
-    before = platform.request("/echo").json()["pid"]
-    started = time.monotonic()
-    outcome = platform.request("/stuck")
+def test_an_app_that_can_not_be_cancelled_ends_with_its_process(brief: Platform) -> None:
+    before = brief.request("/echo").json()["pid"]
+    outcome = brief.request("/stuck")
+    print(
+        "OUTCOME", outcome, brief.output()[-600:], getattr(getattr(brief, "last", lambda: None)(), "error_type", None)
+    )
     assert outcome.body.startswith(b"so far") or outcome.error
-    assert time.monotonic() - started < 2.8  # it does not wait to be killed after 3 seconds
-    assert platform.request("/echo").json()["pid"] != before
+    assert brief.request("/echo").json()["pid"] != before
+    assert "the app can't be cancelled, or Lambda not be answered: this process ends" in brief.output()
 
 
 def test_logs_are_objects_with_the_id_of_the_request(platform: Platform) -> None:
@@ -173,7 +197,7 @@ def test_under_sam_local_a_response_is_one_object(tmp_path: Path) -> None:
 
 
 def test_in_buffered_mode_a_response_is_one_object(tmp_path: Path) -> None:
-    with emulated(function(tmp_path, ASGI_LAMBDA_INVOKE_MODE="buffered"), buffered=True) as platform:
+    with emulated(function(tmp_path, **BRIEF, ASGI_LAMBDA_INVOKE_MODE="buffered"), buffered=True) as platform:
         assert platform.request("/events").body.count(b"data: ") == 6
         post = platform.last().post
         assert post is not None
@@ -205,13 +229,16 @@ def test_a_stream_is_written_as_lambda_wants_it(ours: Emulated) -> None:
     assert post.trailers == {}
 
 
-def test_each_piece_is_on_its_way_when_it_is_sent(ours: Emulated) -> None:
-    ours.request("/events")
-    post = ours.last().post
-    assert post is not None
-    times = [when for when, _ in post.times]
-    # The app waits for a tenth of a second after each of five: what came before a wait was not kept until after it.
-    assert sum(later - earlier > 0.05 for earlier, later in itertools.pairwise(times)) == 5
+def test_each_piece_is_on_its_way_when_it_is_sent(ours: Emulated, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    ours.settle()
+    with httpx.stream("GET", f"{ours.emulator.url}/gated?{gate}") as response:
+        arriving = response.iter_raw()
+        for number in range(5):
+            assert next(arriving) == b"data: %d\n\n" % number
+            gate.write_bytes(b"")  # the next one is not sent before
+        assert b"".join(arriving) == b"data: end\n\n"
 
 
 @pytest.mark.parametrize(
@@ -223,13 +250,20 @@ def test_each_piece_is_on_its_way_when_it_is_sent(ours: Emulated) -> None:
         ("/nothing", "Function.IncompleteResponse", "without a complete response"),
         ("/raise_after", "Function.UnhandledException", "ValueError: after"),
         ("/half", "Function.IncompleteResponse", "without a complete response"),
-        ("/hang", "Function.DeadlineExceeded", "in time"),
-        ("/hang_before", "Function.DeadlineExceeded", "in time"),
     ],
 )
 def test_trailers_tell_lambda_what_failed(ours: Emulated, path: str, kind: str, message: str) -> None:
-    ours.request(path)
-    trailers = {name.lower(): value for name, value in ours.last().trailers.items()}
+    check_trailers(ours, path, kind, message)
+
+
+@pytest.mark.parametrize("path", ["/hang", "/hang_before"])
+def test_trailers_tell_lambda_that_time_was_up(our_brief: Emulated, path: str) -> None:
+    check_trailers(our_brief, path, "Function.DeadlineExceeded", "in time")
+
+
+def check_trailers(platform: Emulated, path: str, kind: str, message: str) -> None:
+    platform.request(path)
+    trailers = {name.lower(): value for name, value in platform.last().trailers.items()}
     assert trailers["lambda-runtime-function-error-type"] == kind
     told = json.loads(base64.b64decode(trailers["lambda-runtime-function-error-body"]))
     assert told["errorType"] == kind
@@ -243,18 +277,18 @@ def test_an_app_that_fails_when_all_is_said_has_answered(ours: Emulated) -> None
     assert "when all was said" in ours.output()
 
 
-def test_the_deadline_is_kept_with_a_margin(ours: Emulated) -> None:
-    ours.request("/hang")
-    assert 1.4 < ours.last().duration < 2.2  # of 3 seconds, 1.5 before the end
-    ours.request("/end_in_time")
-    assert 1.7 < ours.last().duration < 2.6  # it says that it ends itself
+def test_the_app_has_the_time_until_the_margin(our_brief: Emulated) -> None:
+    our_brief.request("/hang")
+    assert our_brief.last().duration > 1.9
+    assert our_brief.request("/end_in_time").body == b"so far and the end"
+    assert our_brief.last().duration > 2.2  # it says that it ends itself
 
 
-def test_what_blocks_the_process_is_killed_with_it(ours: Emulated) -> None:
-    before = ours.request("/echo").json()["pid"]
-    assert ours.request("/block").body == b"so far<aborted>"
-    assert ours.last().error_type == "Sandbox.Timedout"
-    assert ours.request("/echo").json()["pid"] != before
+def test_what_blocks_the_process_is_killed_with_it(our_brief: Emulated) -> None:
+    before = our_brief.request("/echo").json()["pid"]
+    assert our_brief.request("/block").body == b"so far<aborted>"
+    assert our_brief.last().error_type == "Sandbox.Timedout"
+    assert our_brief.request("/echo").json()["pid"] != before
 
 
 def test_a_long_message_of_an_error_is_cut(platform: Platform) -> None:
@@ -269,34 +303,33 @@ def test_printed_text_is_not_kept_back(ours: Emulated) -> None:
 
 
 def test_an_app_that_has_said_everything_is_not_cut_off(tmp_path: Path) -> None:
-    with emulated(function(tmp_path, timeout=4), keep=False) as platform:  # 2 MiB/s: it takes 3.6 s
+    # At 2 MiB/s it takes 3.6 s, longer than an app may that has more to say.
+    with emulated(function(tmp_path, timeout=7, ASGI_LAMBDA_GRACE_SECONDS="4"), keep=False) as platform:
         assert len(platform.request("/large_piece?14000128").body) == 14_000_128
 
 
 def test_without_descriptors_an_invocation_is_not_repeated(tmp_path: Path) -> None:
-    with emulated(function(tmp_path, timeout=5)) as platform:
+    with emulated(function(tmp_path)) as platform:
         assert platform.request("/no_descriptors").status == 502
         assert platform.output().count("uses up its descriptors") == 1
         assert platform.last().error_type == "Runtime.ExitError"
 
 
 def test_twenty_megabytes_stream(tmp_path: Path) -> None:
-    with emulated(function(tmp_path, timeout=20), pace=None, keep=False) as platform:
+    with emulated(function(tmp_path), pace=None, keep=False) as platform:
         assert platform.request("/large?20000000").body == b"x" * 20_000_000
         assert platform.request("/large_piece?20000000").body == bytes(range(256)) * (20_000_000 // 256)
 
 
 def test_a_slow_reader_slows_the_app(tmp_path: Path) -> None:
-    with emulated(
-        function(tmp_path, timeout=20), pace=None, keep=False, faults=Faults(read_rate=2_000_000)
-    ) as platform:
+    with emulated(function(tmp_path), pace=None, keep=False, faults=Faults(read_rate=2_000_000)) as platform:
         platform.request("/pace")
         (waited,) = [line for line in platform.request("/echo").json()["seen"] if line.startswith("waited")]
         assert int(waited.split()[-1]) < 12_000_000  # sockets hold some of it, the process nothing
 
 
 def test_the_runtime_api_breaking_off_ends_the_response_and_not_the_process(tmp_path: Path) -> None:
-    with emulated(function(tmp_path, timeout=10), faults=Faults(cut_after=200)) as platform:
+    with emulated(function(tmp_path), faults=Faults(cut_after=200)) as platform:
         before = platform.request("/nothing")  # short enough
         assert before.status == 500
         platform.request("/large?2000000")
@@ -377,7 +410,7 @@ def test_the_platforms_own_client_takes_over_once_it_streams(tmp_path: Path) -> 
         assert platform.request("/echo").status == 200
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_thousand_invocations_leave_nothing_behind(tmp_path: Path) -> None:
     with emulated(function(tmp_path), freeze=False, keep=False) as platform:
 

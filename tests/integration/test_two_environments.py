@@ -15,6 +15,7 @@ from tests.aws import AwsServer, Stores
 from tests.bucket import Bucket, WordBag
 from tests.lambda_platform import ROOT, Emulated, emulated, measured
 from tests.openai_server import DONE, END, OpenAIServer, delta, finish
+from tests.patience import UNHURRIED_ENVIRONMENT
 from tests.sse import STREAM, frames
 
 QUESTION = {"query": "How long does a token live?"}
@@ -40,7 +41,13 @@ def platform(aws_server: AwsServer, aws_stores: Stores, openai: OpenAIServer, tm
     models = {"MODEL": MODEL, "EMBEDDING_MODEL": EMBEDDING_MODEL, "EMBEDDING_DIMENSIONS": str(WordBag.dimensions)}
     addresses = {"API_BASE": openai.base_url, "EMBEDDING_API_BASE": openai.base_url}
     settings = {f"CITESTREAM_{name}": value for name, value in (models | addresses).items()}
-    environ = aws_server.environ | aws_stores.environ | settings | {"OPENAI_API_KEY": "sk-only-for-tests"}
+    environ = (
+        aws_server.environ
+        | aws_stores.environ
+        | settings
+        | UNHURRIED_ENVIRONMENT
+        | {"OPENAI_API_KEY": "sk-only-for-tests"}
+    )
     function = Function(
         ROOT / "functions",
         "citestream.handlers.app",
