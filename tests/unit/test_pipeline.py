@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from citestream.answer.answerer import NO_ANSWER, Condensed, Ending, Shown
+from citestream.answer.answerer import NO_ANSWER, AnswerError, Condensed, Ending, Shown
 from citestream.answer.history import Turn
 from citestream.answer.pipeline import Pipeline, Question
 from citestream.model import Citation, Document, Done, Event, Passage, Results, Sources, Token, Usage
@@ -235,3 +235,9 @@ async def test_an_answerer_without_an_ending_is_a_defect() -> None:
 
     with pytest.raises(RuntimeError, match="without an ending"):
         await events(OneIndex([passage(GUIDE)], GUIDE), Unended())
+
+
+async def test_an_answer_of_which_nothing_is_left_is_none() -> None:
+    with pytest.raises(AnswerError, match="gave no answer") as failed:
+        await events(OneIndex([passage(GUIDE)], GUIDE), Scripted("<think>It says [1]. So ", "I would say [1]"))
+    assert (failed.value.code, failed.value.retryable) == ("upstream_error", True)

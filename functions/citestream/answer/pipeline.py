@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from citestream.answer.answerer import NO_ANSWER, Answerer, Condensed, Ending, Shown
+from citestream.answer.answerer import NO_ANSWER, Answerer, AnswerError, Condensed, Ending, Shown
 from citestream.answer.citations import in_place
 from citestream.answer.confidence import confidence
 from citestream.answer.history import Turn, recent
@@ -55,7 +55,7 @@ class Pipeline:
         history = await asyncio.to_thread(recent, question.history, question.text) if question.history else ()
         asked = await self._answerer.condense(question.text, history) if history else Condensed(question.text)
         found = await self._index.search(asked.text, question.kb_ids, FETCHED, question.principals)
-        passages = select(question.text, found, question.top_k)
+        passages = select(asked.text, found, question.top_k)
         retrieval = _milliseconds(started)
         if question.principals is not None:
             yield Sources(tuple(dict.fromkeys(passage.document_id for passage in passages)))
@@ -70,6 +70,8 @@ class Pipeline:
                 text.append(piece)
                 yield Token(piece)
         answer, ending = "".join(text), writing.ending
+        if not answer.strip():  # all of it was reasoning, or a list of sources
+            raise AnswerError("upstream_error", "The model gave no answer.", retryable=True)
         judgement = await asyncio.to_thread(judged, asked.text, answer, writing.markers, writing.passages)
         citations = await self._verified(judgement.citations, question.principals)
         for citation in citations:
