@@ -111,7 +111,8 @@ class Token:
 class Citation:
     """What the marker ``[number]`` stands for: a verbatim span of a document.
 
-    ``score`` is its passage's; ``support``, 0 to 1, says how much of the citing sentences stands in the excerpt.
+    ``score`` is its passage's; ``support``, 0 to 1, says how well its excerpt, and with half the weight the rest of its
+    passage, supports the sentences that cite it.
     """
 
     number: int

@@ -12,17 +12,29 @@ from pathlib import Path
 import click
 
 from citestream.evaluation import report
+from citestream.evaluation.abstention import ABSTENTION
+from citestream.evaluation.chunk_sizes import CHUNKS
+from citestream.evaluation.embeddings import Cached
+from citestream.evaluation.extracts import EXTRACTS
 from citestream.evaluation.figures import Figure, Part, Run
+from citestream.evaluation.negatives import NEGATIVES
 from citestream.evaluation.report import Measured
-from citestream.retrieval import minilm
+from citestream.evaluation.retrieval import RETRIEVAL
+from citestream.evaluation.selection import SELECTION
+from citestream.evaluation.trust import TRUST
+from citestream.evaluation.wice import WICE
+from citestream.retrieval import minilm, weights
 
-PARTS: tuple[Part, ...] = ()
+PARTS: Sequence[Part] = (RETRIEVAL, CHUNKS, SELECTION, EXTRACTS, ABSTENTION, NEGATIVES, WICE, TRUST)
 
 
 def evaluate(data: Path, subset: bool, only: Sequence[str], folder: Path, readme: Path | None = None) -> bool:
     """Measure the parts whose data is there, print and write the report. Whether all guards hold."""
-    run = Run(data, subset, minilm.load(), folder)
+    embedder = minilm.load()
+    if embedder is None:
+        raise click.ClickException(f"the embedder's weights are not there: `python -m {weights.__name__}` sets them up")
     folder.mkdir(parents=True, exist_ok=True)
+    run = Run(data, subset, Cached(embedder, folder / "vectors.db"), folder)
     measured = []
     for part in PARTS:
         if not only or any(word.casefold() in part.title.casefold() for word in only):
