@@ -50,9 +50,9 @@ def test_a_heading_says_what_the_sentences_below_it_are_about() -> None:
 def test_rare_words_answer_a_long_question_that_has_other_words_too() -> None:
     question = "According to Governor Ada Lovelace's speech, which bridge did surveyors in Zurich find to be unsafe?"
     others = [passage(f"The harbour of district {number} opens at noon.", f"{number}.md") for number in range(7)]
-    answer = "Three surveyors call the old bridge a ruin."
+    answer = "Three surveyors from Zurich call the old bridge a ruin."
     assert texts(question, *others, passage(answer)) == [answer]
-    assert texts(question, *others, passage("The bridge is a ruin.")) == []
+    assert texts(question, *others, passage("Three surveyors call the old bridge a ruin.")) == []
 
 
 def test_words_that_only_ask_are_not_looked_for() -> None:

@@ -19,7 +19,7 @@ from citestream.retrieval.embedder import Embedder
 # The part of the data that a quick run is content with: so many questions of each kind.
 _QUESTIONS = 30
 # What was measured with some 0.03 of margin, of all and of the part: the AUROC, and the shares that are answered.
-_GUARDS = {False: (0.0, 0.0, 1.0), True: (0.0, 0.0, 1.0)}
+_GUARDS = {False: (0.78, 0.78, 0.38), True: (0.80, 0.87, 0.37)}
 
 
 async def measure(run: Run) -> Sequence[Figure]:
