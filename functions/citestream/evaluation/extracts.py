@@ -1,8 +1,8 @@
 """What the answers without a model are worth: whether they quote what answers, in how many words.
 
 The answerer's constants were fitted on one half of XQuAD's articles, English and German; what is reported is of the
-other half, searched for among all articles, and of chunking_evaluation. Both were looked at while rules were chosen: they
-are other data than was fitted, not unseen.
+other half, searched for among all articles, and of chunking_evaluation. Both were looked at while rules were chosen:
+they are other data than was fitted, not unseen.
 """
 
 from __future__ import annotations
