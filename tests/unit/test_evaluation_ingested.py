@@ -67,7 +67,7 @@ async def test_texts_are_found_as_documents_by_name() -> None:
 
 async def test_a_text_that_is_no_document_is_no_part_of_a_measurement() -> None:
     with pytest.raises(ValueError, match=r"empty\.txt is not read: empty"):
-        async with ingested({"empty.txt": " "}, None):
+        async with ingested({"empty.txt": " "}, Counting()):
             pass
 
 

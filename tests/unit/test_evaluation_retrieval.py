@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,24 +15,11 @@ from citestream.evaluation.data import Question, Span
 from citestream.evaluation.figures import Figure, Part, Run
 from citestream.evaluation.ranking import HYBRID, MEANING, RANKS, WORDS, by_reciprocal_ranks, ndcg
 from citestream.model import Passage
-from citestream.retrieval.embedder import Vectors
+from tests.letters import Letters
 
 SENTENCE = "The {} of {} was built by {} in the year {}. "
 CITIES = ["Avignon", "Bergen", "Cuzco", "Dresden", "Evora", "Foshan", "Ghent"]
 THINGS = ["bridge", "castle", "theatre", "harbour", "library", "market"]
-
-
-class Letters:
-    """Embeds a text as how often it has each letter."""
-
-    id, dimensions = "letters", 26
-
-    def weight(self, query: str) -> float:
-        return 0.3
-
-    async def embed(self, texts: Sequence[str]) -> Vectors:
-        counts = [[text.lower().count(chr(97 + place)) for place in range(26)] for text in texts]
-        return [[number / math.hypot(*row, 1e-9) for number in row] for row in counts]
 
 
 def builder(city: str, thing: str) -> str:
@@ -114,7 +101,7 @@ async def test_retrieval_beside_simpler_ways(data: Path, subset: bool) -> None:
 
 
 async def test_a_part_of_the_articles_is_some_of_them(data: Path) -> None:
-    whole, part = (retrieval.articles(Run(data, subset, None, data), "en") for subset in (False, True))
+    whole, part = (retrieval.articles(Run(data, subset, Letters(), data), "en") for subset in (False, True))
     assert list(part.documents) == list(whole.documents)[:6]
     assert {each.document for each in part.questions} == set(part.documents)
     for each in whole.questions:
@@ -144,12 +131,6 @@ async def test_selection_leaves_out_versions_and_finds_what_is_compared(data: Pa
 
 async def test_the_part_for_every_day_reads_no_reports(data: Path) -> None:
     assert len(await measured(selection.SELECTION, data, subset=True)) == 4
-
-
-@pytest.mark.parametrize("part", [retrieval.RETRIEVAL, chunk_sizes.CHUNKS, selection.SELECTION])
-async def test_nothing_is_measured_without_the_embedder(data: Path, part: Part) -> None:
-    with pytest.raises(ValueError, match="embedder, which is not installed"):
-        await part.measure(Run(data, True, None, data))
 
 
 def passage(name: str, start: int = 0, end: int = 10) -> Passage:

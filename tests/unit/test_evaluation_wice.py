@@ -7,6 +7,7 @@ from pathlib import Path
 
 from citestream.evaluation.figures import Run
 from citestream.evaluation.wice import WICE
+from tests.letters import Letters
 
 ARTICLE = [f"This is line {number} on weather." for number in range(20)] + ["The mill burned down in 1950."]
 
@@ -24,6 +25,6 @@ async def test_support_is_looked_for_in_the_whole_article(tmp_path: Path) -> Non
         "utf-8",
     )
     for subset in (True, False):
-        figures = await WICE.measure(Run(tmp_path, subset, None, tmp_path))
+        figures = await WICE.measure(Run(tmp_path, subset, Letters(), tmp_path))
         assert [figure.ours for figure in figures] == [1.0, 1.0]
         assert all(figure.baselines == {"recall of terms alone": 1.0} for figure in figures)

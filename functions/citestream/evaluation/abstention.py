@@ -7,15 +7,16 @@ the others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from citestream.answer.choice import chosen, held, ranked
 from citestream.answer.overlap import Weights, stems
 from citestream.evaluation.data import Passaged, clapnq
 from citestream.evaluation.figures import Figure, Part, Run
+from citestream.evaluation.likeness import Likeness
+from citestream.evaluation.reliability import auroc
 from citestream.model import Passage
-from citestream.retrieval.embedder import Embedder
 
 # The part of the data that a quick run is content with: so many questions of each kind.
 _QUESTIONS = 30
@@ -25,18 +26,20 @@ _GUARDS = {False: (0.78, 0.78, 0.38), True: (0.80, 0.87, 0.37)}
 
 async def measure(run: Run) -> Sequence[Figure]:
     answerable, unanswerable = (each[1::2][: _QUESTIONS if run.subset else None] for each in clapnq(run.data))
-    asked = [*answerable, *unanswerable]
-    labels = [True] * len(answerable) + [False] * len(unanswerable)
+    texts = [text for each in (*answerable, *unanswerable) for text in (each.question, each.text)]
+    likeness = await Likeness.of(run.embedder, texts)
+
+    def told(score: Callable[[Passaged], float]) -> float:
+        return auroc(*(list(map(score, asked)) for asked in (answerable, unanswerable)))
+
     baselines = {
-        "question's words in the passage": auroc(labels, list(map(_words_in_passage, asked))),
-        "constant": auroc(labels, [0.0] * len(asked)),
+        "question's words in the passage": told(_words_in_passage),
+        "constant": told(lambda each: 0.0),
+        "similarity of vectors": told(lambda each: likeness.between(each.question, each.text)),
     }
-    if run.embedder:
-        baselines["similarity of vectors"] = auroc(labels, await _similarities(asked, run.embedder))
     area, most, least = _GUARDS[run.subset]
-    ours = [held(ranked(each.question, [_passage(each)])) for each in asked]
     return [
-        Figure("CLAPnq, answerable or not, AUROC", auroc(labels, ours), baselines, at_least=area),
+        Figure("CLAPnq, answerable or not, AUROC", told(_held), baselines, at_least=area),
         Figure("CLAPnq, answered of the answerable", _answered(answerable), at_least=most),
         Figure("CLAPnq, answered of the unanswerable", _answered(unanswerable), at_most=least),
     ]
@@ -45,12 +48,8 @@ async def measure(run: Run) -> Sequence[Figure]:
 ABSTENTION = Part("Abstention without a model", ("clapnq",), measure)
 
 
-def auroc(labels: Sequence[bool], scores: Sequence[float]) -> float:
-    """The chance that one of the true scores higher than one of the false; ties count half."""
-    true, false = (
-        [score for score, own in zip(scores, labels, strict=True) if own == label] for label in (True, False)
-    )
-    return fmean((high > low) + (high == low) / 2 for high in true for low in false)
+def _held(each: Passaged) -> float:
+    return held(ranked(each.question, [_passage(each)]))
 
 
 def _answered(asked: Sequence[Passaged]) -> float:
@@ -65,9 +64,3 @@ def _passage(each: Passaged) -> Passage:
 def _words_in_passage(each: Passaged) -> float:
     terms = stems(each.text)
     return Weights([terms]).recall(stems(each.question), terms)
-
-
-async def _similarities(asked: Sequence[Passaged], embedder: Embedder) -> list[float]:
-    questions = await embedder.embed([each.question for each in asked])
-    passages = await embedder.embed([each.text for each in asked])
-    return [sum(a * b for a, b in zip(*pair, strict=True)) for pair in zip(questions, passages, strict=True)]

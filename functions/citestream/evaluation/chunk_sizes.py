@@ -50,8 +50,6 @@ class Overlap:
 
 
 async def measure(run: Run) -> Sequence[Figure]:
-    if run.embedder is None:
-        raise ValueError("chunks are measured with the embedder, which is not installed")
     corpus = _corpus(run)
     ours = await _means(corpus, PIECES, run.embedder)
     others = {f"chunks {size}": await _means(corpus, pieces, run.embedder) for size, pieces in _OTHERS.items()}

@@ -42,12 +42,11 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Passaged:
-    """A question with the one passage it was asked of, which may not answer it; ``sentences`` are those that do."""
+    """A question with the one passage it was asked of, which may not answer it."""
 
     question: str
     title: str
     text: str
-    sentences: tuple[str, ...]
 
 
 def scifact(data: Path) -> tuple[dict[str, str], list[Judged]]:
@@ -104,8 +103,7 @@ def clapnq(data: Path) -> tuple[list[Passaged], list[Passaged]]:
 
 def _passaged(row: Mapping[str, Any]) -> Passaged:
     (passage,) = row["passages"]
-    selected = tuple(sentence for output in row["output"] for sentence in output.get("selected_sentences") or ())
-    return Passaged(row["input"], passage["title"], passage["text"], selected)
+    return Passaged(row["input"], passage["title"], passage["text"])
 
 
 def _lines(path: Path) -> Iterator[Any]:

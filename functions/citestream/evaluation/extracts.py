@@ -125,7 +125,7 @@ def _part(corpus: Corpus, documents: Iterable[str], asked: Collection[str]) -> C
     return Corpus(kept, [each for each in corpus.questions if each.document in kept and each.document in asked])
 
 
-async def _asked(corpus: Corpus, embedder: Embedder | None) -> list[Asked]:
+async def _asked(corpus: Corpus, embedder: Embedder) -> list[Asked]:
     found = []
     async with ingested(corpus.documents, embedder) as index:
         for each in corpus.questions:

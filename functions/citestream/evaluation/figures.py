@@ -34,7 +34,7 @@ class Run:
 
     data: Path
     subset: bool
-    embedder: Embedder | None
+    embedder: Embedder
     plots: Path
 
 

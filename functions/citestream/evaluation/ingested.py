@@ -20,7 +20,7 @@ KB_ID = "eval"
 
 
 @asynccontextmanager
-async def ingested(texts: Mapping[str, str], embedder: Embedder | None) -> AsyncGenerator[SqliteIndex]:
+async def ingested(texts: Mapping[str, str], embedder: Embedder) -> AsyncGenerator[SqliteIndex]:
     """An index with the texts as documents, by their names; it goes when it is left."""
     with TemporaryDirectory() as folder:
         index = SqliteIndex(Path(folder, "index.db"), embedder)
@@ -31,7 +31,7 @@ async def ingested(texts: Mapping[str, str], embedder: Embedder | None) -> Async
             await index.aclose()
 
 
-async def ingest(texts: Mapping[str, str], index: SqliteIndex, embedder: Embedder | None) -> None:
+async def ingest(texts: Mapping[str, str], index: SqliteIndex, embedder: Embedder) -> None:
     """Put the texts into the index, read and cut as files of these names. Raises ValueError for what can't be read."""
     with TemporaryDirectory() as folder:
         files = [_written(Path(folder, str(number)), *each) for number, each in enumerate(texts.items())]

@@ -44,10 +44,8 @@ class Contrast:
     right: list[Case] = field(default_factory=list)
     wrong: list[Case] = field(default_factory=list)
 
-    def figure(self, likeness: Likeness | None) -> Figure:
+    def figure(self, likeness: Likeness) -> Figure:
         ours = auroc([case.support for case in self.right], [case.support for case in self.wrong])
-        if likeness is None:
-            return Figure(self.name, ours, at_least=self.at_least)
         right, wrong = ([_alike(likeness, case) for case in cases] for cases in (self.right, self.wrong))
         return Figure(self.name, ours, {"likeness of sentence and passage": auroc(right, wrong)}, self.at_least)
 
@@ -70,7 +68,7 @@ async def measure(run: Run) -> Sequence[Figure]:
     contrasts = [*_expertqa(run), *_xquad(run)]
     cases = [case for contrast in contrasts for case in (*contrast.right, *contrast.wrong)]
     texts = [text for case in cases for text in (case.claim, *case.cited)]
-    likeness = await Likeness.of(run.embedder, texts) if run.embedder else None
+    likeness = await Likeness.of(run.embedder, texts)
     return [contrast.figure(likeness) for contrast in contrasts]
 
 

@@ -35,8 +35,6 @@ class Asked:
 
 
 async def measure(run: Run) -> Sequence[Figure]:
-    if run.embedder is None:
-        raise ValueError("retrieval is measured with the embedder, which is not installed")
     abstracts, claims = _claims(run)
     english, german = (articles(run, language) for language in ("en", "de"))
     found = await _compared(abstracts, claims, run.embedder)

@@ -81,7 +81,7 @@ async def measure(run: Run) -> Sequence[Figure]:
     trial = Trial(matched(expertqa.answers(run.data)))
     said = {_OURS: trial.ours(), _BASE_RATE: trial.calibrated([0.0] * len(trial.found))}
     said |= {name: trial.calibrated([feature(each) for each in trial.found]) for name, feature in _FEATURES.items()}
-    if run.embedder and not run.subset:
+    if not run.subset:
         said |= await _likenesses(trial, run)
     curves = {name: bins(each, trial.observed, trial.weights) for name, each in said.items() if name != _BASE_RATE}
     plot(curves, "ExpertQA: share of fully supported sentences", run.plots / PLOT)
@@ -104,7 +104,6 @@ TRUST = Part("Confidence", (expertqa.FOLDER,), measure)
 
 
 async def _likenesses(trial: Trial, run: Run) -> dict[str, Numbers]:
-    assert run.embedder
     likeness = await Likeness.of(run.embedder, [text for each in trial.found for text in texts(each.answer)])
     return {
         "likeness of sentences and passages": trial.calibrated(
