@@ -44,6 +44,14 @@ from citestream.answer.quantities import quantified
         ("2020年3月5日", "5 March 2020"),
         ("12. Dezember", "December 12"),
         ("1. Pay 3 dollars", "Pay 3 dollars"),
+        ("1.25 hundred", "125"),
+        ("1.2345 thousand", "1234.5"),
+        ("0 million", "0"),
+        # Letters that a pattern which ignores case takes for others.
+        ("ſieben Tage", "7 Tage"),
+        ("5 tauſend Mark", "5000 Mark"),
+        ("3. ſeptember 1819", "3. September 1819"),
+        ("FİVE mıllıon", "5 million"),
     ],
 )
 def test_are_equal_however_they_are_written(one: str, other: str) -> None:
@@ -89,6 +97,10 @@ def test_differ_where_the_values_do(said: str, held: str) -> None:
         ("10.0.0.1", [{"10.0.0.1"}]),
         ("in the 1990s", [{"1990"}]),
         ("40th", [{"40"}]),
+        ("0th", [{"0"}]),
+        ("the ſixth", []),
+        ("1.2.3 million", [{"1.2.3"}]),
+        ("0,123,456 million", [{"0.123.456"}]),
         ("5. März", [{"3-5"}]),
         ("", []),
     ],
@@ -106,3 +118,8 @@ def test_what_says_no_number_holds_one_all_the_same(said: str, held: str) -> Non
 def test_takes_time_linear_in_the_text(piece: str) -> None:
     # Of another order, it would take longer than a test may.
     assert len(quantified(piece * 50_000).held) <= 4
+
+
+def test_a_number_may_have_any_number_of_digits() -> None:
+    digits = "9" * 1_000_000
+    assert quantified(f"{digits} million").exact == [{f"{digits}000000"}]

@@ -23,6 +23,11 @@ def test_quoted_text_opens_nothing_and_holds_no_marker(quoted: str, shown: str) 
     assert plain(quoted) == shown
 
 
+def test_takes_time_linear_in_the_lines() -> None:
+    # Of another order, it would take longer than a test may.
+    assert plain("\n" * 200_000 + "- an item") == "an item"
+
+
 @pytest.mark.parametrize(
     ("text", "sources", "shown"),
     [

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 from citestream.answer.overlap import stems
 
@@ -61,6 +60,8 @@ _QUANTITY = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+# What a pattern that ignores case takes for these letters, too: the long s of old prints, Turkish ones.
+_LETTERS = str.maketrans("ſıİ", "sii")
 _DIGITS = re.compile(r"\d+")
 _GROUPED = re.compile(r"([1-9]\d{0,2}(?:\D\d{3})+)(?:\D(\d{1,2}))?")
 _ENUMERATOR = re.compile(rf"\s*\(?\d{{1,2}}[.)]\s(?!{_MONTH})", re.VERBOSE | re.IGNORECASE)
@@ -99,13 +100,13 @@ class Quantified:
 
     def _named_date(self, match: re.Match[str]) -> None:
         day, *year = (_plain(part) for part in _DIGITS.findall(match[0]))
-        month = (match["before"] or match["after"])[:3].lower()
+        month = _lower(match["before"] or match["after"])[:3]
         self._date(year[0] if year else None, _MONTH_NUMBERS[month], int(day))
 
     def _ordinal(self, word: str) -> None:
         # "First, …" says no number; another text's "1st" is held by it all the same.
         self.terms.extend(stems(word))
-        self.held.add(str(_ORDINALS.index(word.lower()) + 1))
+        self.held.add(str(_ORDINALS.index(_lower(word)) + 1))
 
     def _time(self, hour: str, minute: str) -> None:
         """On the hour, the hour alone says the same."""
@@ -119,13 +120,13 @@ class Quantified:
         if digits and ":" in digits:
             self._time(*map(_plain, digits.split(":")))
             return
-        value = _CARDINALS[word.lower()] if word else _value(digits)
+        value = _CARDINALS[_lower(word)] if word else _value(digits)
         self.held.add(value)
-        if match["scale"]:
-            scaled = format(Decimal(value).scaleb(_SCALES[match["scale"].lower()]).normalize(), "f")
+        if match["scale"] and value.count(".") < 2:  # a version has no scale
+            scaled = _scaled(value, _SCALES[_lower(match["scale"])])
             self.terms.append(scaled)
             self._say(scaled)
-        elif match["rank"] and len(value) < 3 and int(value) <= len(_ORDINALS):
+        elif match["rank"] and len(value) < 3 and 1 <= int(value) <= len(_ORDINALS):
             self._ordinal(_ORDINALS[int(value) - 1])
             self._say(value)
         elif value == "1" and word:
@@ -156,6 +157,17 @@ def quantified(text: str) -> Quantified:
         at = match.end()
     into.terms.extend(stems(text[at:]))
     return into
+
+
+def _lower(word: str) -> str:
+    return word.translate(_LETTERS).lower()
+
+
+def _scaled(value: str, zeros: int) -> str:
+    """The value times a power of ten; digits have no limit, as a model's may have none."""
+    whole, _, part = value.partition(".")
+    rest = part[zeros:].rstrip("0")
+    return _plain(whole + part[:zeros].ljust(zeros, "0")) + (f".{rest}" if rest else "")
 
 
 def _plain(digits: str) -> str:

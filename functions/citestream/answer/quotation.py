@@ -7,7 +7,7 @@ import re
 
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
 _NUMBERED = re.compile(r"\[\^?\d[\d\s,;–-]*\]|【[^】]*】|[［］]")
-_MARKUP = re.compile(r"`+|~{3,}|\$\$|\\[()\[\]]|^\s*(?:#{1,6}|[-*+•>]|\d{1,3}[.)])\s+|\*\*|__", re.MULTILINE)
+_MARKUP = re.compile(r"`+|~{3,}|\$\$|\\[()\[\]]|^[^\S\n]*(?:#{1,6}|[-*+•>]|\d{1,3}[.)])\s+|\*\*|__", re.MULTILINE)
 
 
 def plain(text: str) -> str:
