@@ -151,8 +151,8 @@ def test_whole_words_where_there_are_any() -> None:
 
 @pytest.mark.parametrize(
     "character",
-    ["e\u0301\u0323", "👩🏽\u200d🔬", "❤\ufe0f", "न\u0947"],
-    ids=["marks", "joined emoji", "variation", "vowel sign"],
+    ["e\u0301\u0323", "👩🏽\u200d🔬", "❤\ufe0f", "न\u0947", "🇩🇪"],
+    ids=["marks", "joined emoji", "variation", "vowel sign", "flag"],
 )
 def test_no_cut_within_a_character(character: str) -> None:
     for shift in range(len(character)):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
+from citestream.graphemes import divides
 from citestream.ingest.parsed import Heading, Parsed
 from citestream.model import Chunk
 from citestream.sentences import sentences
@@ -31,7 +31,6 @@ _PIECE = re.compile(
 _WORD = re.compile(r"\S+")
 _MAX_WORD = 100  # longer ones are cut: base64, or Chinese without a full stop
 _PARAGRAPH_END = re.compile(r"\n\s*\n")
-_JOINER = "\u200d"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +153,12 @@ class _Packer:
 
     def _parts(self, start: int, end: int) -> Iterator[_Unit]:
         while start < end:
-            cut = min(end, start + _MAX_WORD)
-            while cut < min(end, start + MAX_CHARACTERS) and _belongs_to_previous(self.text, cut):
-                cut += 1
-            yield _Unit(start, cut, min(self.most, self._count(start, cut)))
-            start = cut
+            part = self.text[start : min(end, start + MAX_CHARACTERS)]
+            length = min(len(part), _MAX_WORD)
+            while divides(part, length):
+                length += 1
+            yield _Unit(start, start + length, min(self.most, self._count(start, start + length)))
+            start += length
 
     def _count(self, start: int, end: int) -> int:
         return len(_PIECE.findall(self.text, start, end))
@@ -170,14 +170,3 @@ def _chunk(units: list[_Unit], region: _Region) -> Chunk:
 
 def _pieces(units: list[_Unit]) -> int:
     return sum(unit.pieces for unit in units)
-
-
-def _belongs_to_previous(text: str, index: int) -> bool:
-    """Whether the character forms one with what is before it: a mark, a skin tone, a part of a joined emoji."""
-    char = text[index]
-    return (
-        unicodedata.category(char).startswith("M")
-        or char == _JOINER
-        or text[index - 1] == _JOINER
-        or "\U0001f3fb" <= char <= "\U0001f3ff"
-    )
