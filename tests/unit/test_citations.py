@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from citestream.answer.citations import Claim, cite, claims, in_place
+from citestream.answer.support import Grounds
 from citestream.model import Citation, Document
 from tests.answers import GUIDE, POLICY, citation, fed, passage
 
@@ -30,7 +31,7 @@ def test_a_marker_belongs_to_the_sentence_it_follows(answer: str, expected: list
 def test_citations_are_numbered_as_the_markers_and_lie_in_their_passages() -> None:
     passages = [passage(GUIDE, start=100), passage(POLICY, "policy.md", start=50)]
     text, markers = fed(2, "Report a lost laptop within 1 hour [2]. Refresh tokens live 30 days [1]. It is open [2].")
-    first, second = cite(claims(text, markers.marks), markers.sources, passages)
+    first, second = cite(claims(text, markers.marks), markers.sources, Grounds(passages)).citations
     assert (first.number, first.document_name) == (1, "policy.md")
     assert first.excerpt in POLICY
     assert POLICY[first.char_start - 50 : first.char_end - 50] == first.excerpt
@@ -40,14 +41,14 @@ def test_citations_are_numbered_as_the_markers_and_lie_in_their_passages() -> No
 
 def test_a_citation_is_supported_as_much_as_the_sentences_that_cite_it() -> None:
     found = [Claim("Refresh tokens live for 30 days.", (1,)), Claim("Bananas ripen slowly.", (1, 1)), Claim("🙂", (1,))]
-    (only,) = cite(found, [1], [passage(GUIDE)])
+    (only,) = cite(found, [1], Grounds([passage(GUIDE)])).citations
     # The one without words says nothing about it.
     assert only.support == 0.5
 
 
 def test_a_citation_of_nothing_said_supports_nothing() -> None:
     text, markers = fed(1, "[1]")
-    (only,) = cite(claims(text, markers.marks), markers.sources, [passage(GUIDE)])
+    (only,) = cite(claims(text, markers.marks), markers.sources, Grounds([passage(GUIDE)])).citations
     assert only.support == 0.0
 
 

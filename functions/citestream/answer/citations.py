@@ -48,13 +48,9 @@ class Cited:
     supports: list[float | None]
 
 
-def cite(found: Sequence[Claim], sources: Sequence[int], passages: Sequence[Passage]) -> list[Citation]:
-    """One citation for each number of the answer, ascending; ``sources`` has the passage, from 1, of each number."""
-    return cited(found, sources, passages, Grounds(passages)).citations
-
-
-def cited(found: Sequence[Claim], sources: Sequence[int], passages: Sequence[Passage], grounds: Grounds) -> Cited:
+def cite(found: Sequence[Claim], sources: Sequence[int], grounds: Grounds) -> Cited:
     """What the sentences cite; ``sources`` has the passage, counted from 1, of each number."""
+    passages = grounds.passages
     places = [source - 1 for source in sources]
     spans = _spans(found, places, passages)
     excerpts = {place: read(passages[place].text[start:end]) for place, (start, end) in zip(places, spans, strict=True)}

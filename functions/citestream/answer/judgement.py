@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from citestream.answer.calibration import FITTED, Calibration
-from citestream.answer.citations import Claim, cited, claims
+from citestream.answer.citations import Claim, cite, claims
 from citestream.answer.confidence import Components
 from citestream.answer.markers import Markers
 from citestream.answer.quantities import quantified
@@ -77,7 +77,7 @@ def weighed(
 ) -> Judgement:
     """The judgement of an answer's sentences; ``markers`` is how many it has, ``invalid`` how many were left out."""
     grounds = Grounds(passages)
-    result = cited(found, sources, passages, grounds)
+    result = cite(found, sources, grounds)
     return Judgement(
         result.citations,
         found,

@@ -57,7 +57,7 @@ class Grounds:
     """The passages of an answer, as what its sentences stand on. Passages are counted from 0."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:
-        self._passages = passages
+        self.passages = passages
         self._words = [read(passage.text) for passage in passages]
         # A heading's numbers hold for what stands below it.
         self._held = [
@@ -71,7 +71,7 @@ class Grounds:
         """How much of the question stands in these passages or their headings."""
         places = set(cited)
         found = set().union(*(self._words[place].terms for place in places))
-        for section in {self._passages[place].section or "" for place in places}:
+        for section in {self.passages[place].section or "" for place in places}:
             found |= read(section).terms
         return self._weights.recall(read(question).terms, found)
 
@@ -119,7 +119,7 @@ class Grounds:
 
     def _read_sentences(self, place: int) -> list[tuple[frozenset[str], Denials]]:
         if place not in self._sentences:
-            text = self._passages[place].text
+            text = self.passages[place].text
             parts = [text[start:end] for start, end in sentences(text)]
             self._sentences[place] = [(read(part).terms, denials(part)) for part in parts]
         return self._sentences[place]

@@ -17,6 +17,7 @@ from citestream.answer.citations import Claim, cite
 from citestream.answer.overlap import stems
 from citestream.answer.pipeline import DEFAULT_TOP_K
 from citestream.answer.quotation import plain
+from citestream.answer.support import Grounds
 from citestream.evaluation.data import Corpus, Question, chunking_evaluation, xquad
 from citestream.evaluation.figures import Figure, Part, Run
 from citestream.evaluation.ingested import KB_ID, ingested, located
@@ -182,7 +183,7 @@ def _excerpts(asked: Sequence[Asked], at_least: float) -> Figure:
     for one in asked:
         if passage := _holding(one):
             claim = Claim(f"{one.question.text} {one.gold[0]}", (1,))
-            (citation,) = cite([claim], [1], [passage])
+            (citation,) = cite([claim], [1], Grounds([passage])).citations
             ((start, end),) = one.question.spans
             hits.append(citation.char_start <= start and end <= citation.char_end)
             spans = sentences(passage.text)

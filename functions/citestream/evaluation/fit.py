@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from citestream.answer.calibration import Calibration, Curve
-from citestream.answer.citations import cited
+from citestream.answer.citations import cite
 from citestream.answer.judgement import Judgement
 from citestream.answer.support import Grounds
 from citestream.evaluation.expertqa import Answer, answers
@@ -70,7 +70,7 @@ def distance(one: Calibration, other: Calibration) -> float:
 def _matched(answer: Answer, other: Answer) -> Matched:
     # As many passages as the answer's own.
     passages = [other.passages[place % len(other.passages)] for place in range(len(answer.passages))]
-    strayed = cited(answer.claims, answer.sources, passages, Grounds(passages)).supports
+    strayed = cite(answer.claims, answer.sources, Grounds(passages)).supports
     return Matched(
         answer,
         answer.judgement(),
