@@ -17,6 +17,13 @@ from citestream.answer.quotation import marked, plain, without_heading
         ("costs $$5 or \\(x\\) [TODO]", "costs 5 or x (TODO)"),
         ("```\ncode\n```", "code"),
         ("**<think>** it is < 5", "‹think> it is < 5"),
+        ("- > <think> it is", "> ‹think> it is"),
+        ("1. 2) <think> it is", "2) ‹think> it is"),
+        ("a \\\\[x", "a \\x"),
+        ("a \\**(b", "a \\ (b"),
+        ("a \\`[b", "a \\ (b"),
+        ("$**$b", "$ $b"),
+        ("~~**~ b", "~ ~~ b"),
     ],
 )
 def test_quoted_text_opens_nothing_and_holds_no_marker(quoted: str, shown: str) -> None:

@@ -8,6 +8,10 @@ import re
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
 _NUMBERED = re.compile(r"\[\^?\d[\d\s,;–-]*\]|【[^】]*】|[［］]")
 _MARKUP = re.compile(r"`+|~{3,}|\$\$|\\[()\[\]]|^[^\S\n]*(?:#{1,6}|[-*+•>]|\d{1,3}[.)])\s+|\*\*|__", re.MULTILINE)
+# What came together only when what stood between has been taken out.
+_OPENING = re.compile(r"\\(?=[()])|\$(?=\$)|~(?=~~)")
+# At an answer's beginning, a tag may open what models think to themselves.
+_FIRST_TAG = re.compile(r"((?:\d+[.)]|[^\w<])*)<")
 
 
 def plain(text: str) -> str:
@@ -15,8 +19,9 @@ def plain(text: str) -> str:
     text = _LINK.sub(r"\1", text)
     text = _MARKUP.sub("", _NUMBERED.sub("", text))
     text = " ".join(text.replace("[", "(").replace("]", ")").split())
-    # At an answer's beginning, a tag may open what models think to themselves.
-    return f"‹{text[1:]}" if text.startswith("<") else text
+    text = _OPENING.sub(r"\g<0> ", text)
+    tag = _FIRST_TAG.match(text)
+    return f"{tag[1]}‹{text[tag.end() :]}" if tag else text
 
 
 def without_heading(quoted: str, section: str | None) -> str:
