@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,14 @@ from tests.aws import aws_stores as aws_stores
 from tests.aws import aws_table as aws_table
 from tests.aws import no_real_aws as no_real_aws
 from tests.server import product
+from tests.sharing import ByWhatTheyShare
 
 SAMPLES = Path(citestream.__file__).parent / "samples"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByWhatTheyShare | None:
+    return ByWhatTheyShare(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -28,12 +28,14 @@ from citestream.remote import AskFailed, remote_events
 from tests.cutting_proxy import cutting
 from tests.openai_server import OpenAIServer, Status, delta
 from tests.openai_server import answer as steps
+from tests.patience import UNHURRIED_ENVIRONMENT
 from tests.server import product, serving
 from tests.sse import STREAM, frames
 
 
 def run(*arguments: str | Path, env: dict[str, str] | None = None) -> Result:
-    result = CliRunner().invoke(main, [str(each) for each in arguments], env={"CITESTREAM_MODEL": ""} | (env or {}))
+    env = UNHURRIED_ENVIRONMENT | {"CITESTREAM_MODEL": ""} | (env or {})
+    result = CliRunner().invoke(main, [str(each) for each in arguments], env=env)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
@@ -309,7 +311,11 @@ def test_serve_answers_and_stops_when_told(library: Path) -> None:
 def test_when_the_server_is_told_to_stop_a_live_stream_gets_its_end(library: Path) -> None:
     with OpenAIServer() as openai:
         openai.reply(delta("It goes on "), delta("and on "))
-        env = os.environ | {"CITESTREAM_MODEL": "openai/m", "CITESTREAM_API_BASE": openai.base_url}
+        env = (
+            os.environ
+            | UNHURRIED_ENVIRONMENT
+            | {"CITESTREAM_MODEL": "openai/m", "CITESTREAM_API_BASE": openai.base_url}
+        )
         with command("serve", "--port", "0", "--data", library, env=env) as server:
             assert server.stderr is not None
             url = next(found[0] for line in server.stderr if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))

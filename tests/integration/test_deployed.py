@@ -131,7 +131,7 @@ class Deployed:
             with suppress(EmbeddingFailed):  # the message comes again, much later
                 self.sync(key)
 
-    def ingest(self, *paths: Path, wait: float = 20) -> Result:
+    def ingest(self, *paths: Path, wait: float = 100) -> Result:
         return run("ingest", *paths, "--kb", "drinks", "--bucket", self.name, "--wait", str(wait))
 
     def ready(self, *paths: Path) -> None:
@@ -289,10 +289,10 @@ def test_what_fails_for_now_is_told_at_once_and_waited_for(stack: Deployed, docs
 
     stack.embedder = Silent()
     with stack.working():
-        result = stack.ingest(docs / "tea.md", wait=2)
+        result = stack.ingest(docs / "tea.md", wait=6)
     assert result.exit_code == 1
     assert result.output.count("fails for now, and is tried again: the model does not answer") == 1
-    assert "tea.md: it is not there after 2 s: the model does not answer" in result.output
+    assert "tea.md: it is not there after 6 s: the model does not answer" in result.output
     assert "1 still waiting" in result.output
     stack.embedder = WordBag()
     with stack.working():
