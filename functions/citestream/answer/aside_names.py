@@ -1,6 +1,7 @@
-"""How lists of sources are headed, in the languages that models answer in.
+"""How lists of sources are headed, in the languages that most answers are in.
 
-Left out are words that head other lists as well: Belege (receipts), citas (appointments), Nachweise (certificates).
+Of another language a list goes out, with markers that are right: better than to leave out what is none. So words are
+missing, too, that head other lists as well: Belege (receipts), citas (appointments), Nachweise (certificates).
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 _ONE: Final = """
-    source, reference, citation, quelle, référence, fuente, referencia, fonte, referência, riferimento, bron,
-    źródło, источник, kilde, källa, zdroj, sursă
+    source, reference, citation, quelle, référence, fuente, referencia, fonte, referência, riferimento, bron, źródło,
+    источник
 """
 _MANY: Final = """
     sources, references, citations, bibliography, footnotes, works cited, sources cited, sources used, cited sources,
@@ -21,10 +22,7 @@ _MANY: Final = """
     fontes, fontes consultadas, referências, bibliografia,
     fonti, riferimenti, riferimenti bibliografici,
     bronnen, bronvermelding, referenties,
-    źródła, zdroje, források, surse, referințe, джерела, источники, список источников, литература,
-    kilder, källor, referanser, referencer, referenser, lähteet, kaynaklar, kaynakça, πηγές,
-    nguồn, tài liệu tham khảo, sumber, referensi, daftar pustaka,
-    المصادر, المراجع, מקורות, स्रोत, संदर्भ,
+    źródła, источники, список источников, литература,
     来源, 资料来源, 参考来源, 引用来源, 参考资料, 参考文献, 來源, 資料來源, 參考來源, 參考資料, 參考文獻,
     出典, 参考資料, 情報源, 引用元, 参照元, 출처, 참고 문헌, 참고문헌, 참고 자료, 참고자료
 """
