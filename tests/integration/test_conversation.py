@@ -63,6 +63,7 @@ async def test_of_several_models_the_first_condenses(models: Models) -> None:
         '"How long are backups kept?"\n',
         "Question: How long are backups kept?",
         "The question is:\n\n**“How long are backups kept?”**\n\n",
+        "How long are backups kept?\n```\n",
     ],
 )
 async def test_what_models_put_around_a_question_is_taken_off(models: Models, said: str) -> None:
@@ -78,6 +79,7 @@ async def test_what_models_put_around_a_question_is_taken_off(models: Models, sa
         pytest.param((delta("How long"), CUT), Usage(), id="cut off"),
         pytest.param(answer(" \n"), Usage(), id="empty"),
         pytest.param(answer('""\n'), Usage(100, 1), id="quotes alone"),
+        pytest.param(answer("?\0…"), Usage(100, 1), id="no words"),
         pytest.param((delta("How"), finish("length"), usage(9, 200), DONE, END), Usage(9, 200), id="too many tokens"),
         pytest.param(answer("How long? " * 101), Usage(), id="too long"),
         pytest.param((delta("How long? " * 99), delta("How long? " * 9)), Usage(), id="longer and longer"),

@@ -80,6 +80,22 @@ async def test_pieces_without_text_are_no_events_and_what_was_held_back_comes_ou
     assert [event.text for event in seen if isinstance(event, Token)] == ["See", " [1"]
 
 
+async def test_a_long_piece_lets_others_run_while_it_is_read() -> None:
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(take_turns())
+    pipeline = Pipeline(OneIndex([passage(GUIDE)], GUIDE), Scripted("Tokens live [1]. " * 3_000))  # type: ignore[arg-type]
+    at = [turns async for event in pipeline.events(Question("How long?", ("kb",)), "s") if isinstance(event, Token)]
+    other.cancel()
+    assert len(set(at)) == len(at) > 6
+
+
 async def test_without_passages_no_answerer_is_asked() -> None:
     seen = await events(OneIndex([], None), Scripted("made up"))
     assert seen[0] == Token(NO_ANSWER)

@@ -14,6 +14,7 @@ from citestream.answer.history import Turn, carried
 from citestream.answer.prompt import condensing, fitted
 from citestream.answer.upstream import Draft, Failed, Upstream
 from citestream.model import Passage, Usage
+from citestream.retrieval.words import words
 
 _log = logging.getLogger("citestream")
 
@@ -124,9 +125,9 @@ class LiteLLMAnswerer:
 
 
 def _one_question(text: str) -> str:
-    """The last line of what a model wrote when it was asked for one, without what models put around it."""
+    """The last line with words of what a model wrote when it was asked for one, without what models put around it."""
     lines = [line.strip(_AROUND).removeprefix("Question:").strip(_AROUND) for line in text.split("\n")]
-    return next(filter(None, reversed(lines)), "")
+    return next(filter(words, reversed(lines)), "")
 
 
 def _prefix(model: str) -> str:

@@ -20,6 +20,8 @@ from citestream.retrieval.index import Index, Principals
 from citestream.retrieval.selection import FETCHED, select
 
 DEFAULT_TOP_K = 8
+# Some models' answers come in one piece, which no other stream is to wait for: so many characters take some 10 ms.
+_AT_ONCE = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,11 @@ class _Writing:
                     self.passages, self.markers = piece.passages, Markers(len(piece.passages))
                 elif isinstance(piece, Ending):
                     self._ending = piece
-                elif out := self.markers.feed(piece):
-                    yield out
+                else:
+                    for start in range(0, len(piece), _AT_ONCE):
+                        if out := self.markers.feed(piece[start : start + _AT_ONCE]):
+                            yield out
+                        await asyncio.sleep(0)
         if rest := self.markers.close():
             yield rest
 
