@@ -105,9 +105,13 @@ def test_two_passages_of_one_document_are_two_citations(url: str, openai: OpenAI
 
 
 def test_no_answer_goes_out_of_what_never_ends_its_reasoning(url: str, openai: OpenAIServer) -> None:
-    body = seen(url, openai, [delta("<think>Tokens live "), delta("15 minutes [1]."), finish("length"), DONE])
-    assert (body["answer"], body["citations"]) == ("", [])
-    assert body["confidence_score"] <= 5
+    for _ in range(2):
+        openai.reply(delta("<think>Tokens live "), delta("15 minutes [1]."), finish("length"), DONE, END)
+    (failure,) = ask(url, QUESTION)
+    assert (failure.event, failure.data["code"]) == ("failure", "upstream_error")
+    response = httpx.post(f"{url}/api/v1/search", json={"query": QUESTION})
+    assert response.status_code == 502
+    assert "15 minutes" not in response.text
 
 
 def test_markers_are_those_of_the_contract(url: str, openai: OpenAIServer) -> None:
