@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from tempfile import TemporaryDirectory
 
 from citestream.evaluation.data import Corpus, Question, Span, chunking_evaluation
@@ -103,9 +104,9 @@ async def _means(corpus: Corpus, pieces: int, embedder: Embedder) -> dict[str, f
             in_budget.append(overlap(question, within(_BUDGET, found)))
         await index.aclose()
     return {
-        f"recall of {_CHUNKS} chunks": _mean([each.recall for each in of_chunks]),
-        f"IoU of {_CHUNKS} chunks": _mean([each.iou for each in of_chunks]),
-        f"recall in {_BUDGET:,} characters": _mean([each.recall for each in in_budget]),
+        f"recall of {_CHUNKS} chunks": fmean(each.recall for each in of_chunks),
+        f"IoU of {_CHUNKS} chunks": fmean(each.iou for each in of_chunks),
+        f"recall in {_BUDGET:,} characters": fmean(each.recall for each in in_budget),
     }
 
 
@@ -119,7 +120,3 @@ async def _fill(index: SqliteIndex, documents: Mapping[str, str], pieces: int, e
 
 def _place(passage: Passage) -> tuple[str, Span]:
     return passage.document_name, (passage.char_start, passage.char_end)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

@@ -21,7 +21,7 @@ from citestream.answer.judgement import Judgement
 from citestream.answer.support import Grounds
 from citestream.evaluation.expertqa import Answer, answers
 
-# How many of ten answers are taken to be on something else.
+# The share of answers that is taken to be on something else.
 _STRAYED = 0.1
 # Weak enough to leave the fit as it is, strong enough to end where two classes lie apart.
 _REGULARISATION = 100.0

@@ -40,7 +40,7 @@ class Contrast:
     """Sentences whose citations are right, and such whose are wrong."""
 
     name: str
-    at_least: float | None = None
+    at_least: float
     right: list[Case] = field(default_factory=list)
     wrong: list[Case] = field(default_factory=list)
 
