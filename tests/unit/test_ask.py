@@ -85,6 +85,18 @@ def test_a_history_that_breaks_a_rule_is_named(history: object, field: str) -> N
     assert [error["field"] for error in caught.value.extra["errors"]] == [field]
 
 
+@pytest.mark.parametrize("name", ["history", "kb_ids", "include"])
+def test_of_thousands_of_bad_items_the_first_is_named(name: str) -> None:
+    with pytest.raises(InvalidFields) as caught:
+        checked({"query": "x", name: [1] * 30_000})
+    assert [error["field"] for error in caught.value.extra["errors"]] == [f"{name}.0"]
+
+
+def test_what_should_be_an_object_is_told_so() -> None:
+    with pytest.raises(InvalidFields, match=r"^history\.0: Input should be an object$"):
+        checked({"query": "x", "history": ["How long?"]})
+
+
 @pytest.mark.parametrize("value", ["[]", '[{"role":"user","content":"x"}]', "", "x&history=y"])
 def test_a_query_string_takes_no_history(value: str) -> None:
     with pytest.raises(InvalidFields) as caught:

@@ -33,15 +33,16 @@ class Ask(BaseModel):
     """A search request. ``kb_ids`` None stands for every knowledge base that the caller may read.
 
     ``history`` is of any length: clients send the whole conversation, whose last turns count.
+    Of a list's bad items the first is named: a body has room for thousands.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     query: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
-    kb_ids: Annotated[list[str], Field(min_length=1)] | None = None
+    kb_ids: Annotated[list[str], Field(min_length=1, fail_fast=True)] | None = None
     top_k: Annotated[int, Field(ge=1, le=20)] | None = None
-    include: list[Literal["results"]] | None = None
-    history: list[TurnFields] | None = None
+    include: Annotated[list[Literal["results"]], Field(fail_fast=True)] | None = None
+    history: Annotated[list[TurnFields], Field(fail_fast=True)] | None = None
 
     def canonical(self) -> str:
         """The same for each way to write this request, and for versions of this program that know more fields."""

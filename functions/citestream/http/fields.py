@@ -43,4 +43,6 @@ def _value(values: list[str], is_list: bool, is_number: bool) -> Any:
 
 def _field_error(error: Any) -> tuple[str, str]:
     field = ".".join(str(part) for part in error["loc"]) or "body"
+    if error["type"] == "model_type":  # names a class of ours
+        return field, "Input should be an object"
     return field, error["msg"].removeprefix("Value error, ")
