@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,11 @@ SAMPLES = Path(citestream.__file__).parent / "samples"
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByWhatTheyShare | None:
     return ByWhatTheyShare(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are there to stay: the garbage collector need not look through them again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

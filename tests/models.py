@@ -98,13 +98,11 @@ class Models:
         return LiteLLMAnswerer(models, api_base=api_base, first_token_seconds=seconds)
 
 
-@pytest.fixture(scope="module")
-def litellm() -> Iterator[None]:
+@pytest.fixture(scope="session")
+def litellm() -> None:
     """Imported once, so that no time limit counts it, and kept out of each test's search for what was left behind."""
     asyncio.run(_import_litellm())
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 async def _import_litellm() -> None:

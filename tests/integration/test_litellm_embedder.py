@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from concurrent.futures import Future
+from types import ModuleType
 
 import pytest
 
+from citestream import provider
 from citestream.retrieval.embedder import EmbeddingFailed
 from citestream.retrieval.litellm_embedder import LiteLLMEmbedder
 from tests.models import BEDROCK, KINDS, OPENAI, Kind, Models
@@ -149,6 +152,20 @@ async def test_a_response_that_does_not_come_is_a_failure(models: Models, kind: 
         await embedding
     assert failed.value.retryable
     assert await reply.closed_by_client()
+
+
+async def test_what_the_import_takes_is_none_of_the_models_time(models: Models, hurry: Hurry) -> None:
+    library, importing = await provider.library(), Future[ModuleType]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(provider, "_importing", lambda: importing)
+        embedding = asyncio.create_task(embedder(OPENAI).embed(["a"]))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        hurry(1000)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        importing.set_result(library)
+        assert len(await embedding) == 1
 
 
 async def test_one_failure_ends_the_other_requests(models: Models) -> None:

@@ -7,6 +7,7 @@ import logging
 import math
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from citestream import provider, provider_errors
@@ -57,6 +58,10 @@ class LiteLLMEmbedder:
     async def embed(self, texts: Sequence[str]) -> Vectors:
         slots = asyncio.Semaphore(_AT_ONCE)
         batches = [texts[start : start + self._batch] for start in range(0, len(texts), self._batch)]
+        if batches:
+            # Its import takes seconds, a cold start's many: they are none of the model's.
+            with suppress(ImportError):  # which is told when the model is asked
+                await provider.library()
         asking = [asyncio.ensure_future(self._slotted(batch, slots)) for batch in batches]
         try:
             return [vector for batch in await asyncio.gather(*asking) for vector in batch]
