@@ -65,7 +65,7 @@ _GROUPED = re.compile(r"([1-9]\d{0,2}(?:\D\d{3})+)(?:\D(\d{1,2}))?")
 _ENUMERATOR = re.compile(rf"\s*\(?\d{{1,2}}[.)]\s(?!{_MONTH})", re.VERBOSE | re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Quantified:
     """``terms`` in order, numbers as values; ``exact`` is what the text says in numbers, each with the ways to read
     it; ``held`` is every value that another text may take from it."""
