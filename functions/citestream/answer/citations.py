@@ -5,12 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 
 from citestream.answer.excerpts import best_span
 from citestream.answer.markers import Mark
 from citestream.answer.overlap import Weights, stems
-from citestream.answer.support import Grounds, read
+from citestream.answer.support import Grounds, mean, read
 from citestream.model import Citation, Document, Passage
 from citestream.sentences import Span, sentences
 
@@ -63,7 +62,7 @@ def cite(found: Sequence[Claim], sources: Sequence[int], grounds: Grounds) -> Ci
         for place, share in support.alone.items() if support else ():
             shares[place].append(share)
     citations = [
-        _citation(number, passages[place], span, fmean(shares[place] or [0.0]))
+        _citation(number, passages[place], span, mean(shares[place]))
         for number, (place, span) in enumerate(zip(places, spans, strict=True), start=1)
     ]
     return Cited(citations, supports)

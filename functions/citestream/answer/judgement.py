@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from citestream.answer.calibration import FITTED, Calibration
 from citestream.answer.citations import Claim, cite, claims
 from citestream.answer.confidence import Components
 from citestream.answer.markers import Markers
 from citestream.answer.quantities import quantified
-from citestream.answer.support import Grounds
+from citestream.answer.support import Grounds, mean
 from citestream.model import Citation, Passage
 
 # A sentence of fewer terms ("Yes.") needs no citation.
@@ -41,7 +40,7 @@ class Judgement:
             for before, after in zip(self.citations, verified, strict=True)
         ]
         supports = [
-            support * fmean(kept[number - 1] for number in claim.numbers)
+            support * mean([kept[number - 1] for number in claim.numbers])
             for claim, support in zip(self.claims, self.supports, strict=True)
             if support is not None
         ]
@@ -52,7 +51,7 @@ class Judgement:
         )
         return Components(
             coverage=len(supports) / (len(supports) + bare) if supports else 0.0,
-            support=fmean(supports or [0.0]),
+            support=mean(supports),
             supported=sum(map(calibration.supported, supports)) / (len(supports) + bare) if supports else 0.0,
             retrieval=self.retrieval,
             relevance=self.relevance,

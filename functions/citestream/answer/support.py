@@ -125,6 +125,11 @@ class Grounds:
         return self._sentences[place]
 
 
+def mean(values: Sequence[float]) -> float:
+    """0 where there are none. The standard library's takes 2 ms to import, before the first byte of a cold start."""
+    return sum(values) / len(values) if values else 0.0
+
+
 def _pairs(terms: Sequence[str]) -> frozenset[_Pair]:
     return frozenset(
         (term, other) if term < other else (other, term)
