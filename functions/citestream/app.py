@@ -13,7 +13,6 @@ from starlette.types import ASGIApp
 
 from citestream import provider
 from citestream.answer.answerer import Answerer
-from citestream.answer.extractive import ExtractiveAnswerer
 from citestream.answer.litellm import LiteLLMAnswerer
 from citestream.answer.pipeline import Pipeline
 from citestream.aws import Aws
@@ -122,6 +121,8 @@ def make_hub(settings: Settings, log: StreamLog) -> Hub:
 def make_answerer(settings: Settings) -> Answerer:
     """The answerer that ``CITESTREAM_MODEL`` names; what it needs is imported meanwhile. Raises BadSettings."""
     if not settings.models:
+        from citestream.answer.extractive import ExtractiveAnswerer  # where a model answers, it is not needed
+
         return ExtractiveAnswerer()
     answerer = LiteLLMAnswerer(
         settings.models,

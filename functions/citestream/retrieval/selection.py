@@ -21,15 +21,15 @@ _RUN = 3
 # was tried on every other article of XQuAD the strongest that did not lose one answer in a hundred.
 _AGAIN = 0.9
 _DIGIT = re.compile(r"\d")
-_COMPARES = re.compile(
-    r"""\b(?:
+# Compiled with the first question, not while a function starts.
+_COMPARES = r"""
+    \b(?:
       differ(?:s|ences?)? | different(?:ly)?\s+from | compar(?:e[ds]?|ing|isons?) | versus | vs | both
     | unterschied(?:e[ns]?|s)? | unterscheide[nt] | im\s+(?:vergleich|gegensatz) | vergleich(?:e|en|t|bar)? | verglichen
     | différences?\s+entre | diff[èé]re(?:nt)?\s+de | compare[rz] | comparaisons? | comparée?s? | par\s+rapport\s+à
     | diferencias?\s+entre | comparar | comparación | comparad[oa]s? | en\s+contraste | frente\s+a(?:l)? | amb[oa]s
-    )\b""",
-    re.VERBOSE | re.IGNORECASE,
-)
+    )\b
+"""
 
 
 def select(question: str, passages: Sequence[Passage], top_k: int) -> list[Passage]:
@@ -39,7 +39,7 @@ def select(question: str, passages: Sequence[Passage], top_k: int) -> list[Passa
     number that the other lacks, as versions of a document differ in these. Where the question compares, a document
     counts less each time that it was chosen from, and others of about its relevance come in; else the order stays.
     """
-    again = _AGAIN if _COMPARES.search(question) else 1.0
+    again = _AGAIN if re.search(_COMPARES, question, re.VERBOSE | re.IGNORECASE) else 1.0
     rest = list(passages)
     chosen: list[Passage] = []
     contents: list[_Content] = []
