@@ -153,7 +153,7 @@ def _only_local(settings: Settings) -> Settings:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @_data
 def ask(question: str, kb_ids: tuple[str, ...], url: str | None, as_json: bool, data: Path | None) -> None:
-    """Ask a question: the answer as it is written, its sources below. Exit status 1 where there is none."""
+    """Ask a question: the answer as it is written, its sources below. Exit status 1 where it failed."""
     from citestream.remote import AskFailed, remote_events
     from citestream.terminal import local_events, one_line, show
 

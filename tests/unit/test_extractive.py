@@ -50,6 +50,13 @@ async def test_a_short_sentence_is_quoted_too(document: str, question: str) -> N
     assert (text, ending.finish_reason) == (f"{document[:-1]} [1].", "stop")
 
 
+async def test_a_row_of_a_table_is_quoted_by_its_cells() -> None:
+    table = "Limits for hotels.\n\n| City | Limit |\n|---|---|\n| Porto | €110 |\n| Sapporo | ¥16,000 |\n"
+    text, _ = await extracted("What is the limit in Sapporo?", passage(table))
+    assert "Sapporo | ¥16,000 [1]." in text
+    assert "Porto" not in text
+
+
 async def test_what_two_passages_say_is_said_once_and_cites_both() -> None:
     text, _ = await extracted("How long do refresh tokens live?", passage(GUIDE), passage(GUIDE, "copy.md", 0.9))
     assert text.startswith("Refresh tokens live for 30 days [1][2].")

@@ -72,20 +72,20 @@ def test_the_newest_turns_are_kept_and_the_oldest_of_them_is_cut_at_a_sentence()
     ("question", "terms"),
     [
         ("And how long for contractors?", "probation period"),
-        ("What about it?", "long probation period"),
-        ("What about contractors?", "long probation period"),
-        ("Why?", "long probation period"),
-        ("Tell me more.", "long probation period"),
-        ("Contractors?", "long probation period"),
-        ("Does it apply to contractors, too?", "long probation period"),
-        ("Is that the same for contractors?", "long probation period"),
-        ("Can they extend the probation?", "long period"),
-        ("And which notice period?", "long"),
-        ("Und für Externe?", "long probation period"),
-        ("Gilt sie auch für Externe?", "long probation period"),
-        ("Et pour les stagiaires ?", "long probation period"),
-        ("Qu'en est-il des stagiaires ?", "long probation period"),
-        ("¿Y para los becarios?", "long probation period"),
+        ("What about it?", "how long probation period"),
+        ("What about contractors?", "how long probation period"),
+        ("Why?", "how long probation period"),
+        ("Tell me more.", "how long probation period"),
+        ("Contractors?", "how long probation period"),
+        ("Does it apply to contractors, too?", "how long probation period"),
+        ("Is that the same for contractors?", "how long probation period"),
+        ("Can they extend the probation?", "how long period"),
+        ("And which notice period?", "how long"),
+        ("Und für Externe?", "how long probation period"),
+        ("Gilt sie auch für Externe?", "how long probation period"),
+        ("Et pour les stagiaires ?", "how long probation period"),
+        ("Qu'en est-il des stagiaires ?", "how long probation period"),
+        ("¿Y para los becarios?", "how long probation period"),
     ],
 )
 def test_a_follow_up_carries_the_terms_of_what_it_follows(question: str, terms: str) -> None:
@@ -116,7 +116,7 @@ def test_terms_are_carried_through_follow_ups_to_a_question_that_stands_alone_an
         user("And for contractors?"),
         assistant("Three months."),
     ]
-    assert carried("And for interns?", history) == "And for interns? contractors long probation period"
+    assert carried("And for interns?", history) == "And for interns? contractors how long probation period"
 
 
 @pytest.mark.parametrize(
@@ -131,10 +131,10 @@ def test_without_an_earlier_question_nothing_is_carried(history: tuple[Turn, ...
 @pytest.mark.parametrize(
     ("before", "question", "terms"),
     [
-        ("How long is the notice?", "???", "long notice"),
-        ("How long does an access token live?", "What about refresh tokens?", "long live"),
-        ("How high is the daily allowance in Germany?", "And in Japan?", "high daily allowance germany"),
-        ("When are production backups deleted?", "And test backups?", "deleted"),
+        ("How long is the notice?", "???", "how long notice"),
+        ("How long does an access token live?", "What about refresh tokens?", "how long live"),
+        ("How high is the daily allowance in Germany?", "And in Japan?", "how high daily allowance germany"),
+        ("When are production backups deleted?", "And test backups?", "when deleted"),
     ],
 )
 def test_what_is_asked_about_instead_is_not_carried(before: str, question: str, terms: str) -> None:

@@ -29,7 +29,7 @@ _HEADING = 0.1
 # A long question may be answered by what holds little of it, but three words that few of the passages have. So much
 # rarity counts as all of the question: with 10, twice as many questions are answered from documents that don't.
 _RARE_ENOUGH = 12.0
-# What holds fewer terms tells nothing: a label, a heading; a whole sentence may be short.
+# What holds fewer terms tells nothing: a label, a heading; a whole sentence may be short, and so may a table's row.
 _FEWEST = 4
 _FEWEST_IN_A_SENTENCE = 2
 _ENDED = re.compile(r"[.!?…。！？।][\"')\]”’»]*$")
@@ -117,7 +117,7 @@ def _read(passage: Passage) -> list[_Part]:
         quoted = passage.text[start:end]
         text = plain(without_heading(quoted, passage.section))
         found = stems(text)
-        fewest = _FEWEST_IN_A_SENTENCE if _ENDED.search(text) else _FEWEST
+        fewest = _FEWEST_IN_A_SENTENCE if _ENDED.search(text) or quoted.startswith("|") else _FEWEST
         whole = len(found) >= fewest and not quoted.startswith("#")
         # A heading by itself says nothing, but what follows goes on from it.
         parts.append(_Part(text, frozenset(found if text else stems(quoted)), whole))

@@ -57,6 +57,8 @@ _EMPTY = frozenset(
     puedo puede debe hay tiene más
     """.split()  # noqa: SIM905
 )
+# What tells which kind of answer is wanted: "how long" asks for another one than "long".
+_ASKING_HOW = frozenset("how when wie wann combien quand cuándo cuánto cuánta cuántos cuántas".split())  # noqa: SIM905
 _NO_TOPIC = STOP_WORDS | _LINKS | _REFERRING | _POINTING | _EMPTY
 
 
@@ -114,7 +116,7 @@ def _others(earlier: str, question: str) -> list[str]:
     shared = [not own.isdisjoint(stems(word)) for word in said]
     before_shared = [*shared[1:], False]
     kept = [word for word, *gone in zip(said, shared, before_shared, strict=False) if not any(gone)]
-    return [word for word in kept if word not in _NO_TOPIC]
+    return [word for word in kept if word in _ASKING_HOW or word not in _NO_TOPIC]
 
 
 def _unmarked(turn: Turn) -> str:

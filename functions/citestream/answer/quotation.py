@@ -19,6 +19,8 @@ def plain(text: str) -> str:
     text = _LINK.sub(r"\1", text)
     text = _MARKUP.sub("", _NUMBERED.sub("", text))
     text = " ".join(text.replace("[", "(").replace("]", ")").split())
+    if text[:1] == text[-1:] == "|":  # a table's row
+        text = text[1:-1].strip()
     text = _OPENING.sub(r"\g<0> ", text)
     tag = _FIRST_TAG.match(text)
     return f"{tag[1]}‹{text[tag.end() :]}" if tag else text
