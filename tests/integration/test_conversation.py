@@ -28,7 +28,7 @@ from tests.virtual_time import Hurry
 from tests.virtual_time import hurry as hurry
 
 HISTORY = (Turn("user", "How long are access logs kept?"), Turn("assistant", "For 90 days."))
-CARRIED = "And backups? long access logs kept"
+CARRIED = "And backups? how long access logs kept"
 
 
 # --- the model condenses
