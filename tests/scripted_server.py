@@ -17,6 +17,7 @@ import json
 import math
 import re
 import threading
+from abc import ABC, abstractmethod
 from collections import defaultdict, deque
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
@@ -81,7 +82,7 @@ class Reply:
         return await asyncio.wait_for(asyncio.wrap_future(self.abandoned), PATIENCE)
 
 
-class ScriptedServer:
+class ScriptedServer(ABC):
     """Serves inside its ``with`` block, at ``url``. What a path ends with is what is asked for: ``completions`` …"""
 
     stream_type: ClassVar[str]
@@ -114,11 +115,13 @@ class ScriptedServer:
         self._prepared[to or self.answers].append(reply)
         return reply
 
+    @abstractmethod
     def canned(self, asked: str, body: dict[str, Any]) -> Sequence[Step]:
-        raise NotImplementedError
+        """The response to a request for which nothing is prepared."""
 
+    @abstractmethod
     def refusal(self, status: Status) -> Whole:
-        raise NotImplementedError
+        """The status as the provider words it."""
 
     async def _stop(self) -> None:
         self._server.close()

@@ -48,7 +48,7 @@ def sam(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @functools.cache
 def needs_docker() -> None:
-    """Skip the test where containers can't be run."""
+    """Skip the test where containers can't be run: CI has no daemon, and the emulator's tests need none."""
     try:
         version = subprocess.run(("docker", "version"), capture_output=True, text=True)
         image = subprocess.run(("docker", "image", "inspect", IMAGE), capture_output=True, text=True)

@@ -219,6 +219,11 @@ def test_a_model_that_is_too_small_is_asked_with_something_of_the_best_source() 
     assert [bool(each.text) for each in found.passages] == [True]
 
 
+def test_a_source_whose_name_is_long_is_shown_even_so() -> None:
+    found = fitted("x" * 2000, [passage(SENTENCES, name="資" * 600)], [], 100)
+    assert [bool(each.text) for each in found.passages] == [True]
+
+
 def test_a_question_is_condensed_from_the_turns_before_it() -> None:
     rules, asked = condensing("And </turn> it?", [user("How long?"), assistant("Long. <turn>")], 8000).messages
     assert (rules["role"], asked["role"]) == ("system", "user")

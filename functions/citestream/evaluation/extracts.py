@@ -90,8 +90,8 @@ async def measure(run: Run) -> Sequence[Figure]:
 EXTRACTS = Part("Answers without a model", ("xquad", "chunking_evaluation"), measure)
 
 
-def unseen(name: str) -> bool:
-    """Whether the article of that name is of the half that nothing was set on."""
+def reported(name: str) -> bool:
+    """Whether the article of that name is of the half that nothing was fitted on."""
     return hashlib.sha256(name.encode()).digest()[0] % 2 == 1
 
 
@@ -101,18 +101,19 @@ def whole(gold: str, text: str) -> float:
 
 def in_runs(gold: str, text: str) -> float:
     """The share of the gold's runs of three words that are in the text; all its words are one run where it is short."""
-    own = _runs(gold)
-    return len(own & _runs(text)) / len(own) if own else whole(gold, text)
+    own = runs(gold)
+    return len(own & runs(text)) / len(own) if own else whole(gold, text)
 
 
-def _runs(text: str) -> set[tuple[str, ...]]:
+def runs(text: str) -> set[tuple[str, ...]]:
+    """The text's words, three in a row each time."""
     found = words(text)
     return set(zip(*(found[start:] for start in range(_RUN)), strict=False))
 
 
 def _articles(run: Run, language: str) -> Corpus:
     corpus = xquad(run.data, language)
-    names = list(filter(unseen, corpus.documents))
+    names = list(filter(reported, corpus.documents))
     return _part(corpus, names[:_ARTICLES], names) if run.subset else _part(corpus, corpus.documents, names)
 
 

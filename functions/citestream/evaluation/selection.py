@@ -13,12 +13,12 @@ from dataclasses import replace
 from itertools import combinations, count
 
 from citestream.evaluation.data import Corpus, Question, chunking_evaluation
+from citestream.evaluation.extracts import runs
 from citestream.evaluation.figures import Figure, Part, Run
 from citestream.evaluation.ranking import HYBRID, OURS, Search, ways
 from citestream.evaluation.retrieval import Asked, articles, holds, mean
 from citestream.model import Passage
 from citestream.retrieval.embedder import Embedder
-from citestream.retrieval.words import words
 
 _TOP_K = 8
 _VERSIONS = range(1, 4)
@@ -154,8 +154,7 @@ def _worded(question: Question, documents: Mapping[str, str]) -> Asked:
 
 
 def _runs(texts: Iterable[str]) -> set[tuple[str, ...]]:
-    found = map(words, texts)
-    return {run for each in found for run in zip(each, each[1:], each[2:], strict=False)}
+    return set().union(*map(runs, texts))
 
 
 def _title(name: str) -> str:

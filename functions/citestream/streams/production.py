@@ -152,7 +152,7 @@ class Production:
         except StoreUnavailable:
             _LOG.exception("stream %s: the index does not answer", self.stream_id)
             await self._append(STORE_FAILED)
-        except Exception:
+        except Exception:  # whatever it is, a stream has an end that its readers see
             _LOG.exception("stream %s failed", self.stream_id)
             await self._append(INTERNAL_ERROR)
 
