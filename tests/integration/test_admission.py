@@ -228,18 +228,22 @@ async def test_a_reader_that_leaves_leaves_the_slot_to_its_answer(hub: Hub) -> N
 
 async def test_a_producer_that_was_taken_over_gives_its_slot_back(store: Store, hub: Hub, log: StreamLog) -> None:
     hub.limits = replace(LIMITS, answers=1)
-    source = Endless()
-    go_on = asyncio.Event()
+    began, go_on, closed = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def produce(stream_id: str) -> AsyncGenerator[Event]:
-        await go_on.wait()
-        async for event in source(stream_id):
-            yield event
+        began.set()
+        try:
+            await go_on.wait()
+            yield Token("a")
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
 
     stream_id = await admit(hub, produce)
+    await began.wait()
     await log.append(stream_id, "another", to_entry(done(stream_id), 1))
-    go_on.set()
-    await source.closed.wait()  # though it had nothing more to write
+    go_on.set()  # it may have noticed before
+    await closed.wait()  # though it had nothing more to write
     while True:
         try:
             assert await admit(hub)

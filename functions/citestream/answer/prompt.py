@@ -79,7 +79,7 @@ def fitted(question: str, passages: Sequence[Passage], history: Sequence[Turn], 
     history = fitting(history, min(_MOST_OF_HISTORY, max(0, room // _HISTORY_SHARE)))
     room -= sum(tokens(turn.content) for turn in history)
     heads = [tokens(_head(number, passage)) for number, passage in enumerate(passages, start=1)]
-    shown = fit(passages, heads, max(room, heads[0] + _LEAST_OF_SOURCES))
+    shown = fit(passages, heads, max(room, sum(heads[:1]) + _LEAST_OF_SOURCES))
     return Prompt(messages(question, shown, history), shown)
 
 
